@@ -1,0 +1,143 @@
+"""``Decision``: the verdict and everything it rests on. Records only.
+
+``Decision.as_dict()`` is the documented, versioned JSON (see docs/json.md). Energies are joules
+per inference; accuracies are fractions in [0, 1] or None where there were no labels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyPart:
+    """Energy of one component of one implementation ("distant memory", "local memory", ...)."""
+
+    part: str
+    energy_J: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImplementationResult:
+    """One competing implementation of the whole network.
+
+    ``evidence`` says how its activity and accuracy were obtained: "measured" (executed on the
+    data), or "modelled" (activity assumed or taken from another run). Energies are always
+    modelled: counts times the technology. ``dominated`` is filled by the Pareto analysis.
+    """
+
+    name: str
+    mode: str  # ann | qnn | snn | hybrid | delta
+    energy_model: str  # key of the equation, "ann_eyeriss_v1"
+    energy_J: float
+    energy_low_J: float
+    energy_high_J: float
+    accuracy: float | None = None
+    timesteps: int | None = None
+    spikes_per_synapse: float | None = None
+    activation_bits: int | None = None
+    evidence: str = "measured"
+    parts: tuple[EnergyPart, ...] = ()
+    partition: dict[str, str] = field(default_factory=dict)
+    on_pareto_front: bool = False
+    reference: bool = False  # the baseline that the verdict compares with
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerResult:
+    """One synaptic layer: what it is, its activity, its break-even.
+
+    ``break_even_spikes_per_synapse`` is against the reference ANN model of the decision;
+    ``break_even_by_model`` against every ANN model. ``spikes_per_synapse`` is what the SNN of the
+    verdict showed (None where the layer receives analog values or no SNN was run).
+    ``distance`` = spikes_per_synapse / break-even: below 1 spiking wins in this layer.
+    """
+
+    name: str
+    kind: str
+    n_synapses: int
+    n_neurons: int
+    n_weights: int
+    zero_fraction: float | None
+    synaptic_operations: float | None
+    break_even_spikes_per_synapse: float
+    break_even_by_model: dict[str, float]
+    spikes_per_synapse: float | None = None
+    distance: float | None = None
+    mode: str = "ann"
+    eligible: bool = False
+    why_not: str = ""
+    energy_ann_J: float | None = None
+    energy_snn_J: float | None = None
+    temporal_sparsity: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """A constant whose range could reverse the verdict.
+
+    ``p_snn_wins_low``/``high``: P(SNN wins) with this constant held at its low/high end.
+    ``flip_at``: factor on its nominal value at which the verdict flips, None if never inside the
+    range.
+    """
+
+    constant: str
+    low: float
+    high: float
+    p_snn_wins_low: float
+    p_snn_wins_high: float
+    flip_at: float | None
+    reverses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that ``ts.decide`` found; input of ``ts.report``."""
+
+    verdict: str
+    winner: str  # name of the winning implementation
+    p_snn_wins: float | None
+    p_snn_wins_by_model: dict[str, float]
+    implementations: tuple[ImplementationResult, ...]
+    layers: tuple[LayerResult, ...]
+    partition: dict[str, str]
+    network: dict[str, Any]  # name, importer, n_synapses, n_neurons, n_weights, sha256
+    data: dict[str, Any]  # origin, n_samples, labelled
+    technology: dict[str, Any]  # name, title, node_nm
+    reference_model: str
+    sensitivities: tuple[Sensitivity, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    out_of_range: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sources: tuple[dict[str, Any], ...] = ()  # key, text, verified
+    accuracy_floor: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: no NumPy types, NaN and infinities become None."""
+        from dataclasses import asdict
+
+        body = plain(asdict(self))
+        assert isinstance(body, dict)
+        return {"schema_version": SCHEMA_VERSION, **body}
+
+
+def plain(value: Any) -> Any:
+    """``value`` with NumPy scalars and arrays, tuples and non-finite numbers made plain."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
