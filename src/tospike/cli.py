@@ -1,0 +1,256 @@
+"""The command line: ``tospike analyze``, ``breakeven``, ``inspect``, ``technologies``, ``bench``.
+
+Every command has ``--json``. Errors that a user can mend are printed on one screen, exit status 2.
+Heavy imports (torch, onnx, plotly) happen inside of the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tospike.errors import OptionError, TospikeError
+
+if TYPE_CHECKING:
+    from tospike.activity.data import Data
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="To spike, or not to spike? A measured verdict for your network, data and hardware.",
+)
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed against other tools.")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="path.onnx, a zoo name, file.py:factory or package.module:factory.", show_default=False
+    ),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="state_dict.pt for a factory; only tensors are read.")
+]
+DataPath = Annotated[
+    Path | None,
+    typer.Option("--data", help=".npz with x and optional y, .npy, .pt, .wav, folder of images."),
+]
+
+
+def main() -> None:
+    """Entry point: a :class:`TospikeError` is printed on standard error, exit status 2."""
+    try:
+        app()
+    except TospikeError as error:
+        print(f"tospike: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("tospike: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe went away (tospike ... | head): not an error of ours.
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from tospike import __version__
+
+        typer.echo(f"tospike {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _integers(text: str, name: str) -> tuple[int, ...]:
+    try:
+        values = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        values = ()
+    if not values or min(values) < 1:
+        raise OptionError(
+            f"read {name} {text!r}", allowed="positive integers with commas, such as 1,2,4,8"
+        )
+    return tuple(dict.fromkeys(sorted(values)))
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A progress bar on standard error: call with (stage, done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def step(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield step
+
+
+def _load_model(model: str, weights: Path | None) -> Any:
+    """A torch module for a factory, else the text itself (.onnx path or zoo name)."""
+    from tospike.network.importers.factory import is_factory, module_from_factory
+
+    if is_factory(model):
+        return module_from_factory(model, weights)
+    if weights is not None:
+        raise OptionError(
+            f"use --weights with {model!r}",
+            allowed="--weights with file.py:factory or package.module:factory",
+            fix="ONNX files carry their weights; zoo topologies have none",
+        )
+    return model
+
+
+def _read(data: Path | None, labels: Path | None) -> Data | None:
+    if data is None:
+        if labels is not None:
+            raise OptionError("use --labels without --data", fix="give --data as well")
+        return None
+    from tospike.activity.data import read_data
+
+    return read_data(data, labels)
+
+
+@app.command()
+def inspect(
+    model: Model,
+    weights: Weights = None,
+    data: DataPath = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Shape of one sample, such as 3,224,224, if no --data.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Layers of a network: synapses (MACs), neurons, weights, theoretical reuse factors."""
+    import tospike as ts
+
+    module = _load_model(model, weights)
+    network = ts.load(module, _example(module, _read(data, None), shape))
+    rows = [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "input_shape": list(layer.input_shape),
+            "output_shape": list(layer.output_shape),
+            "n_synapses": layer.n_synapses,
+            "n_synapses_exact": layer.n_synapses_exact,
+            "n_neurons": layer.n_neurons,
+            "n_weights": layer.n_weights,
+            "calls": layer.calls,
+            "reuse": layer.reuse._asdict() if layer.synaptic else None,
+        }
+        for layer in network
+    ]
+    total = {
+        "n_synapses": network.n_synapses,
+        "n_neurons": network.n_neurons,
+        "n_weights": network.n_weights,
+    }
+    if as_json:
+        _print_json({"name": network.origin.name, "layers": rows, "total": total})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{network.origin.name}: {network.n_synapses / 1e6:,.2f} M synapses (MACs)")
+    for column in ("layer", "kind", "synapses", "neurons", "weights", "RF iact", "weight", "psum"):
+        table.add_column(column, justify="left" if column in {"layer", "kind"} else "right")
+    for layer in network.synaptic_layers:
+        table.add_row(
+            layer.name,
+            layer.kind,
+            f"{layer.n_synapses:,}",
+            f"{layer.n_neurons:,}",
+            f"{layer.n_weights:,}",
+            *(f"{factor:,.0f}" for factor in layer.reuse),
+        )
+    Console().print(table)
+
+
+def _example(module: Any, data: Data | None, shape: str | None) -> Any:
+    """An example input for a torch module: the first sample, or zeros of ``--shape``."""
+    if isinstance(module, str):
+        return None
+    import torch
+
+    if data is not None:
+        return torch.as_tensor(data.x[:1])
+    if shape is None:
+        raise OptionError(
+            "run a torch module without an example input", fix="give --data or --shape 3,224,224"
+        )
+    return torch.zeros(1, *_integers_in_order(shape))
+
+
+def _integers_in_order(text: str) -> tuple[int, ...]:
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        values = (0,)
+    if min(values) < 1:
+        raise OptionError(f"read --shape {text!r}", allowed="positive integers such as 3,224,224")
+    return values
+
+
+@app.command()
+def technologies(as_json: Json = False) -> None:
+    """List the energy reference tables (technologies) with their sources."""
+    from tospike import technology
+
+    loaded = [technology.load(name) for name in technology.names()]
+    if as_json:
+        _print_json(
+            [
+                {
+                    "name": item.name,
+                    "title": item.title,
+                    "node_nm": item.node_nm,
+                    "sources": list(item.sources),
+                }
+                for item in loaded
+            ]
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "node", "title")
+    for item in loaded:
+        table.add_row(item.name, f"{item.node_nm:g} nm" if item.node_nm else "-", item.title)
+    Console().print(table)
