@@ -158,10 +158,10 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Layers of a network: synapses (MACs), neurons, weights, theoretical reuse factors."""
-    import tospike as ts
+    from tospike.network.importers import load
 
     module = _load_model(model, weights)
-    network = ts.load(module, _example(module, _read(data, None), shape))
+    network = load(module, _example(module, _read(data, None), shape))
     rows = [
         {
             "name": layer.name,

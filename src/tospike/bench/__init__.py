@@ -1,0 +1,1 @@
+"""Speed, measured here and now: ratios against the best peer on the same work in one run."""
