@@ -231,9 +231,9 @@ def _integers_in_order(text: str) -> tuple[int, ...]:
 @app.command()
 def technologies(as_json: Json = False) -> None:
     """List the energy reference tables (technologies) with their sources."""
-    from tospike import technology
+    from tospike.technology import load, names
 
-    loaded = [technology.load(name) for name in technology.names()]
+    loaded = [load(name) for name in names()]
     if as_json:
         _print_json(
             [
