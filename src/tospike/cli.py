@@ -254,3 +254,74 @@ def technologies(as_json: Json = False) -> None:
     for item in loaded:
         table.add_row(item.name, f"{item.node_nm:g} nm" if item.node_nm else "-", item.title)
     Console().print(table)
+
+
+@app.command()
+def breakeven(
+    technology: Annotated[
+        str | None,
+        typer.Option(help="Price every row with this one; default: each row with the paper's own."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Spikes per synapse below which an SNN beats each ANN model (Dampfhoffer 2022, Table III)."""
+    from dataclasses import asdict
+
+    from tospike.equations import breakeven_table
+
+    rows = breakeven_table(technology)
+    if as_json:
+        _print_json(
+            {
+                "rows": [asdict(row) for row in rows],
+                "locator": "Table III",
+                "source": "dampfhoffer_2022",
+            }
+        )
+        return
+    from tospike.reporting import render_breakeven
+
+    render_breakeven(
+        {
+            "model": row.key,
+            "title": row.model,
+            "spikes_per_synapse": row.spikes_per_synapse,
+            "printed": row.printed,
+            "locator": "Table III" if row.printed is not None else "",
+        }
+        for row in rows
+    )
+
+
+@bench_app.command("measure")
+def bench_measure_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; medians are printed.")] = 7,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch.")] = None,
+    only: Annotated[str, typer.Option(help="One network: vgg9_snn, vgg16 or gru.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Time of ts.measure over the bare forward pass, beside the peers that are installed."""
+    from tospike.bench.measure import bench_measure
+
+    result = bench_measure(rounds=rounds, threads=threads, only=only)
+    if as_json:
+        _print_json(result)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("network", "implementation", "median", "over bare forward", "operations")
+    for row in result["rows"]:
+        operations = row["synaptic_operations"]
+        table.add_row(
+            row["title"],
+            row["implementation"],
+            f"{row['seconds_median'] * 1e3:.1f} ms",
+            f"{row['ratio_over_bare_forward']:.2f}×",
+            f"{operations:,.1f}" if operations is not None else "-",
+        )
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
+    for peer, reason in result["absent"].items():
+        console.print(f"{peer}: {reason}")

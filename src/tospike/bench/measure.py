@@ -11,6 +11,7 @@ import torch
 from tospike.activity.measure import measure
 from tospike.bench.timing import interleaved, machine
 from tospike.bench.workloads import WORKLOADS, Workload
+from tospike.errors import unknown_name
 
 #: peer -> the packages that must be importable
 PEERS = {"spikingjelly": ("spikingjelly", "loguru"), "neurobench": ("neurobench", "snntorch")}
@@ -22,6 +23,8 @@ def bench_measure(*, rounds: int = 7, threads: int | None = None, only: str = ""
     Returns plain data: ``machine``, ``rows`` (network, implementation, seconds, ratio over the
     bare forward, synaptic operations per inference), ``absent`` peers with the reason.
     """
+    if only and only not in WORKLOADS:
+        raise unknown_name("network", only, tuple(WORKLOADS))
     if threads is not None:
         torch.set_num_threads(threads)
     absent = {
