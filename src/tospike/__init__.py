@@ -23,6 +23,7 @@ _PUBLIC = {
     "price": "tospike.pricing",
     "convert": "tospike.conversion",
     "decide": "tospike.decision",
+    "analyze": "tospike.decision",
     "report": "tospike.reporting",
     "Layer": "tospike.network",
     "Network": "tospike.network",
@@ -52,6 +53,7 @@ __all__ = [
     "Technology",
     "TospikeError",
     "__version__",
+    "analyze",
     "convert",
     "count",
     "decide",
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
     from tospike.activity.measure import measure
     from tospike.constant import Constant
     from tospike.conversion import convert
-    from tospike.decision import Decision, decide
+    from tospike.decision import Decision, analyze, decide
     from tospike.equations import count
     from tospike.errors import TospikeError
     from tospike.implementation import Implementation, Partition

@@ -164,7 +164,12 @@ def _load_numpy(path: Path, what: str) -> NDArray[Any]:
 def _load_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
     allowed = "an intact .npz file with x (samples first) and optional y"
     fix = "write it again with numpy.savez; object arrays are refused"
-    with _parsing(what, allowed, fix), np.load(path, allow_pickle=False) as archive:
+    # The file is opened here: numpy leaves it open when the archive is damaged.
+    with (
+        _parsing(what, allowed, fix),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as archive,
+    ):
         return {name: np.asarray(archive[name]) for name in archive.files}
 
 

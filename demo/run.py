@@ -1,0 +1,121 @@
+"""`make demo`: three real networks on real data, one report.
+
+(a) static images: a CNN trained on Fashion-MNIST, as ANN, quantised ANN, SNN and hybrid;
+(b) photographs: the trained VGG-16 trunk, zeros per layer as in Liu & Delbruck 2019, Fig. 4;
+(c) streaming: the NSNet2 speech denoiser on noisy speech, temporal sparsity of its GRUs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from rich.console import Console
+
+import tospike as ts
+from tospike.activity.data import check_data, read_data
+from tospike.decision import Decision, Options
+from tospike.reporting import Section, activity_figure, render, report, temporal_figure
+
+HERE = Path(__file__).resolve().parent
+THRESHOLDS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)
+SNR_DB = 5.0
+
+
+def module(folder: str, name: str) -> ModuleType:
+    """A file of a demo folder, imported under a name of its own."""
+    path = HERE / folder / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"demo_{folder}_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module {path.name} in demo/{folder}")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def images(console: Console) -> Decision:
+    """(a) The Fashion-MNIST CNN on 2500 test images."""
+    folder = HERE / "fashion_mnist"
+    with console.status("(a) Fashion-MNIST CNN: running ANN, QNN, SNN and hybrids"):
+        return ts.analyze(
+            module("fashion_mnist", "model").trained_cnn(),
+            read_data(folder / "test.npz"),
+            calibration=read_data(folder / "calibration.npz"),
+            options=Options(hybrid_timesteps=1),
+            hybrids=2,
+        )
+
+
+def photographs(console: Console) -> tuple[Decision, Section, float]:
+    """(b) The VGG-16 trunk on photographs: zeros per layer, share of useful MACs."""
+    vgg = module("vgg16_trunk", "model")
+    trunk, photos = vgg.trunk().eval(), vgg.photos()
+    with console.status("(b) VGG-16 trunk: measuring five photographs"):
+        network = ts.load(trunk, torch.from_numpy(photos[:1]))
+        activity = ts.measure(trunk, photos)
+        decision = ts.decide(network, activity)
+    useful = sum(layer.synaptic_operations for layer in activity.layers.values())
+    share = useful / network.n_synapses
+    text = (
+        f"The trained VGG-16 trunk (13 convolutions, {network.n_synapses / 1e9:.2f} GMAC at "
+        f"224 × 224) on {len(photos)} photographs. Only {share:.1%} of its multiply-accumulates "
+        "meet an input that is not zero; a machine that skips zeros does the rest for nothing "
+        "(compare Liu & Delbruck 2019, Fig. 4). The trunk was trained on for edge detection (HED); "
+        "its first layer sees the image itself, which has hardly any zeros."
+    )
+    figure = activity_figure(network, activity)
+    section = Section("Zeros per layer of the VGG-16 trunk", text, (figure,), belongs_to=1)
+    return decision, section, share
+
+
+def speech(console: Console) -> tuple[Decision, Section]:
+    """(c) NSNet2 on 25 s of speech with noise: temporal sparsity of the GRUs."""
+    features = module("nsnet2", "features")
+    path = features.model_path()
+    frames = features.frames(features.SPEECH, features.NOISE, SNR_DB)
+    data = check_data(frames[None], origin=f"speech with vinyl hiss, {SNR_DB:g} dB SNR")
+    with console.status("(c) NSNet2: measuring 25 s of speech in noise"):
+        decision = ts.analyze(path, data, options=Options(delta_thresholds=THRESHOLDS))
+        activity = ts.measure(path, data.x, thresholds=THRESHOLDS)
+    text = (
+        f"The NSNet2 denoiser (Microsoft, CC BY 4.0) on {frames.shape[0]} frames of speech with "
+        f"noise at {SNR_DB:g} dB. A delta network sends a value on only if it has moved by more "
+        "than Θ since it was last sent; weights of values that are not sent are not read. "
+        "The quality at a threshold is not measured here: the energies are modelled."
+    )
+    section = Section("Temporal sparsity of NSNet2", text, (temporal_figure(activity),), (), 2)
+    return decision, section
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--report", type=Path, default=Path("out/demo.html"))
+    arguments = parser.parse_args()
+    arguments.report.parent.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    start = time.monotonic()
+    first = images(console)
+    render(first, console)
+    second, zeros, share = photographs(console)
+    console.print(f"\nVGG-16 trunk: {share:.1%} of the MACs have an input that is not zero")
+    third, deltas = speech(console)
+    console.print(f"\nNSNet2: {third.verdict}")
+    report(
+        {
+            "Static images: Fashion-MNIST CNN": first,
+            "Photographs: VGG-16 trunk": second,
+            "Streaming: NSNet2 on speech": third,
+        },
+        arguments.report,
+        title="tospike demo: to spike, or not to spike?",
+        extra_sections=(zeros, deltas),
+    )
+    console.print(f"\nreport: {arguments.report} ({time.monotonic() - start:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
