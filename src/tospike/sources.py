@@ -101,16 +101,215 @@ _TABLE = (
         "doi:10.1109/JETCAS.2020.3040300",
     ),
     Source(
+        "shao_2014",
+        "Y. S. Shao, B. Reagen, G.-Y. Wei, D. Brooks",
+        "Aladdin: a pre-RTL, power-performance accelerator simulator enabling large design space "
+        "exploration of customized architectures",
+        "ACM/IEEE International Symposium on Computer Architecture",
+        2014,
+        "doi:10.1109/ISCA.2014.6853196",
+        verified=False,
+    ),
+    Source(
+        "gao_2017",
+        "M. Gao, J. Pu, X. Yang, M. Horowitz, C. Kozyrakis",
+        "TETRIS: scalable and efficient neural network acceleration with 3D memory (energies as "
+        "in the test cases of its nn_dataflow model)",
+        "ACM International Conference on Architectural Support for Programming Languages and "
+        "Operating Systems",
+        2017,
+        "doi:10.1145/3037697.3037702",
+        verified=False,
+    ),
+    Source(
+        "dram_specifications",
+        "DRAMPower, DRAMsim3 and DRAMSys projects",
+        "memory specifications of Micron and JEDEC devices (IDD currents and timings)",
+        "public memory models; energies per command derived from currents",
+        2022,
+    ),
+    Source(
+        "stillmaker_2017",
+        "A. Stillmaker, B. Baas",
+        "Scaling equations for the accurate prediction of CMOS device performance from 180 nm to "
+        "7 nm (coefficients as in a public implementation)",
+        "Integration 58",
+        2017,
+        "doi:10.1016/j.vlsi.2017.02.002",
+        verified=False,
+    ),
+    Source(
+        "davies_2018",
+        "M. Davies et al.",
+        "Loihi: a neuromorphic manycore processor with on-chip learning (energies as in a public "
+        "simulator)",
+        "IEEE Micro 38(1)",
+        2018,
+        "doi:10.1109/MM.2018.112130359",
+        verified=False,
+    ),
+    Source(
+        "tang_2023",
+        "G. Tang, K. Vadivel, Y. Xu, R. Bilgic, K. Shidqi, P. Detterer, S. Traferro, "
+        "M. Konijnenburg, M. Sifalakis, G.-J. van Schaik, A. Yousefzadeh",
+        "SENECA: building a fully digital neuromorphic processor, design trade-offs and challenges",
+        "Frontiers in Neuroscience 17",
+        2023,
+        "doi:10.3389/fnins.2023.1187252",
+    ),
+    Source(
+        "yan_2024",
+        "Z. Yan, Z. Bai, T. Mitra, W.-F. Wong",
+        "Reconsidering the energy efficiency of spiking neural networks",
+        "arXiv 2409.08290",
+        2024,
+        "arXiv:2409.08290",
+        verified=False,
+    ),
+    Source(
+        "neil_2017",
+        "D. Neil, J. H. Lee, T. Delbruck, S.-C. Liu",
+        "Delta networks for optimized recurrent network computation",
+        "International Conference on Machine Learning, PMLR 70",
+        2017,
+        "arXiv:1612.05571",
+    ),
+    Source(
         "tospike",
         "tospike",
         "own derivation, written out in the documentation of the equation",
         "tospike documentation",
         2026,
     ),
+    Source(
+        "torchvision",
+        "TorchVision maintainers",
+        "torchvision.models: num_params and GFLOPS of the model weights",
+        "PyTorch documentation and source, torchvision 0.15 and later",
+        2023,
+        "https://docs.pytorch.org/vision/stable/models.html",
+    ),
+    Source(
+        "sze_2017",
+        "V. Sze, Y.-H. Chen, T.-J. Yang, J. S. Emer",
+        "Efficient processing of deep neural networks: a tutorial and survey",
+        "Proceedings of the IEEE 105(12)",
+        2017,
+        "doi:10.1109/JPROC.2017.2761740",
+        verified=False,
+    ),
+    Source(
+        "krizhevsky_2012",
+        "A. Krizhevsky, I. Sutskever, G. E. Hinton",
+        "ImageNet classification with deep convolutional neural networks",
+        "Advances in Neural Information Processing Systems 25",
+        2012,
+        verified=False,
+    ),
+    Source(
+        "simonyan_2015",
+        "K. Simonyan, A. Zisserman",
+        "Very deep convolutional networks for large-scale image recognition",
+        "International Conference on Learning Representations",
+        2015,
+        "arXiv:1409.1556",
+        verified=False,
+    ),
+    Source(
+        "he_2016",
+        "K. He, X. Zhang, S. Ren, J. Sun",
+        "Deep residual learning for image recognition",
+        "IEEE Conference on Computer Vision and Pattern Recognition",
+        2016,
+        "doi:10.1109/CVPR.2016.90",
+        verified=False,
+    ),
+    Source(
+        "howard_2017",
+        "A. G. Howard et al.",
+        "MobileNets: efficient convolutional neural networks for mobile vision applications",
+        "arXiv:1704.04861",
+        2017,
+        "arXiv:1704.04861",
+        verified=False,
+    ),
+    Source(
+        "touvron_2021",
+        "H. Touvron, M. Cord, M. Douze, F. Massa, A. Sablayrolles, H. Jegou",
+        "Training data-efficient image transformers and distillation through attention",
+        "International Conference on Machine Learning",
+        2021,
+        "arXiv:2012.12877",
+        verified=False,
+    ),
+    Source(
+        "zhang_2017_kws",
+        "Y. Zhang, N. Suda, L. Lai, V. Chandra",
+        "Hello edge: keyword spotting on microcontrollers",
+        "arXiv:1711.07128",
+        2017,
+        "arXiv:1711.07128",
+        verified=False,
+    ),
+    Source(
+        "braun_2020",
+        "S. Braun, I. Tashev",
+        "Data augmentation and loss normalization for deep noise suppression",
+        "International Conference on Speech and Computer",
+        2020,
+        "arXiv:2008.06412",
+        verified=False,
+    ),
+    Source(
+        "peng_2019",
+        "X. Peng, S. Huang, Y. Luo, X. Sun, S. Yu",
+        "DNN+NeuroSim: an end-to-end benchmarking framework for compute-in-memory accelerators "
+        "with versatile device technologies",
+        "IEEE International Electron Devices Meeting",
+        2019,
+        "doi:10.1109/IEDM19573.2019.8993491",
+        verified=False,
+    ),
+    Source(
+        "lee_2020",
+        "C. Lee, S. S. Sarwar, P. Panda, G. Srinivasan, K. Roy",
+        "Enabling spike-based backpropagation for training deep neural network architectures",
+        "Frontiers in Neuroscience 14:119",
+        2020,
+        "doi:10.3389/fnins.2020.00119",
+        verified=False,
+    ),
+    Source(
+        "zheng_2021",
+        "H. Zheng, Y. Wu, L. Deng, Y. Hu, G. Li",
+        "Going deeper with directly-trained larger spiking neural networks",
+        "AAAI Conference on Artificial Intelligence",
+        2021,
+        "arXiv:2011.05280",
+        verified=False,
+    ),
+    Source(
+        "zhou_2023",
+        "Z. Zhou, Y. Zhu, C. He, Y. Wang, S. Yan, Y. Tian, L. Yuan",
+        "Spikformer: when spiking neural network meets transformer",
+        "International Conference on Learning Representations",
+        2023,
+        "arXiv:2209.15425",
+        verified=False,
+    ),
 )
 
 #: key -> :class:`Source`
 SOURCES: dict[str, Source] = {source.key: source for source in _TABLE}
+
+
+def register(source: Source) -> None:
+    """Add a reference that a data file brings along. The same key cannot mean two references.
+
+    Raises ``ValueError`` where the key is taken by a different reference.
+    """
+    if SOURCES.setdefault(source.key, source) != source:
+        raise ValueError(f"the bibliography key {source.key!r} already names another reference")
 
 
 def bibliography(keys: tuple[str, ...] | list[str]) -> list[Source]:

@@ -25,9 +25,15 @@ class Technology:
     sram_curve : capacity in byte -> Constant in joule per access of ``sram_curve_bits``;
         interpolated on the curve itself (log-log), never as a ratio.
     gated_fraction : Constant, energy of a gated action relative to the full one.
-    relative : True if energies are in units of one MAC (then joules are not absolute and
-        ``mac_joule`` scales them).
+    relative : True if the source prints energies in units of one MAC. They are stored here in
+        joule all the same, times ``mac_joule``: a convention, so only ratios of costs are
+        evidence.
     notes : sentences that a result priced with this technology must carry.
+    mac_joule : Constant, energy of one MAC that a relative table is multiplied with.
+    drivers : (component, action) -> name of the constant behind the price
+        ("horowitz_2014_45nm:int_add"). Prices with the same driver rise and fall together.
+    ranges : driver -> (low, high) relative to the nominal value.
+    sram_driver : driver of every price taken from ``sram_curve``.
     """
 
     name: str
@@ -43,3 +49,7 @@ class Technology:
     relative: bool = False
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    mac_joule: Constant | None = None
+    drivers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sram_driver: str = ""
