@@ -1,0 +1,311 @@
+"""The same decision as text: ``render`` for a terminal, a pipe or a log file."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tospike.decision.record import Decision, ImplementationResult, LayerResult
+from tospike.errors import OptionError
+from tospike.reporting import wording as say
+from tospike.reporting.plot import clean
+
+#: rows and lines shown; the HTML report and the JSON hold all
+MAX_LAYERS, MAX_SENSITIVITIES, MAX_ASSUMPTIONS = 40, 5, 3
+#: a terminal at least this wide has room for the columns that repeat or explain others
+WIDE = 104
+#: and one narrower than this has none for the evidence and the bars
+NARROW = 72
+
+_STYLES = {"ann": "blue", "qnn": "cyan", "snn": "yellow", "hybrid": "magenta", "delta": "green"}
+
+#: for terminals that are not UTF-8
+_ASCII = str.maketrans(
+    {"×": "x", "–": "-", "µ": "u", "Γ": "Gamma", "Θ": "Theta", "“": '"', "”": '"', "…": ".."}
+    | {"█": "#", "·": ".", "│": "|", "●": "*", "≤": "<=", "≥": ">=", "→": "->"}
+    | dict.fromkeys("╭╮╰╯", "+")
+    | {"─": "-"}
+)
+
+
+def render(decision: Decision, console: Console | None = None) -> None:
+    """Print verdict, implementations, layers, sensitivities and assumptions.
+
+    ``console`` is a ``rich.console.Console``; by default standard output, in colour only where
+    that is a terminal. Readable from 80 columns.
+    """
+    target = console or Console()
+    width = target.width
+    blocks: list[RenderableType] = [
+        _verdict(decision),
+        _implementations(decision, width),
+        *_layers(decision, width),
+        *_sensitivities(decision),
+        *_lists(decision),
+    ]
+    _print(target, Group(*blocks))
+
+
+def render_breakeven(
+    rows: Iterable[Mapping[str, Any]], console: Console | None = None, *, title: str = ""
+) -> None:
+    """Print break-even spikes per synapse, one ANN model a row.
+
+    Each row has ``model``, ``title`` and ``spikes_per_synapse``; ``printed`` (the value in the
+    paper, None if there is none) and ``locator`` (where it stands there) may be missing.
+    Raises :class:`~tospike.errors.OptionError` if a row lacks a field.
+    """
+    table = _table(title or "Break-even: an SNN needs less energy below these rates")
+    for name, right in (
+        ("ANN model", False),
+        ("description", False),
+        ("spikes per synapse", True),
+        ("printed", True),
+        ("where", False),
+    ):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        missing = [key for key in ("model", "title", "spikes_per_synapse") if key not in row]
+        if missing:
+            raise OptionError(
+                "print the break-even table",
+                received=f"a row without {', '.join(missing)}",
+                allowed="rows with model, title, spikes_per_synapse, and printed, locator",
+            )
+        printed = row.get("printed")
+        table.add_row(
+            _text(row["model"]),
+            _text(row["title"]),
+            Text(say.number(row["spikes_per_synapse"]), style="bold"),
+            _text(say.DASH if printed is None else printed),
+            _text(row.get("locator") or say.DASH),
+        )
+    _print(console or Console(), table)
+
+
+def _print(console: Console, content: RenderableType) -> None:
+    if console.encoding.lower().replace("-", "").startswith("utf"):
+        console.print(content)
+        return
+    # Box drawing, µ and × do not exist in this encoding: print what stands for them.
+    buffer = io.StringIO()
+    Console(file=buffer, width=console.width, no_color=True, safe_box=True).print(content)
+    text = buffer.getvalue().translate(_ASCII)
+    safe = text.encode(console.encoding, "replace").decode(console.encoding)
+    console.print(Text(safe), end="")
+
+
+def _text(value: object, style: str = "") -> Text:
+    """Untrusted text: brackets in it are no markup, control characters are replaced."""
+    return Text(clean(value), style=style)
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+        padding=(0, 1),
+    )
+
+
+def _mode(mode: str) -> Text:
+    return _text(
+        {"qnn": "QNN", "delta": "delta"}.get(mode, say.mode_title(mode)), _STYLES.get(mode, "")
+    )
+
+
+def _verdict(decision: Decision) -> RenderableType:
+    best = say.winner(decision)
+    lines = [_text(decision.verdict, "bold")]
+    facts = [f"P(SNN wins): {say.probability(decision.p_snn_wins)}"]
+    if best is not None:
+        facts.append(f"winner: {best.name}")
+        ratio = say.relative(best, say.reference(decision))
+        facts.append(say.energy(best.energy_J))
+        if ratio is not None and not best.reference:
+            facts.append(f"{say.times(ratio)} the reference")
+    lines.append(_text(" · ".join(facts)))
+    style = _STYLES.get(best.mode, "") if best is not None else ""
+    return Panel(Group(*lines), title=_text(say.part_title(decision)), border_style=style)
+
+
+def _implementations(decision: Decision, width: int) -> RenderableType:
+    if not decision.implementations:
+        return Text("No implementation was priced.\n")
+    table = _table("Implementations (energy per inference; 5–95 % in brackets)")
+    table.add_column("implementation", overflow="fold", ratio=1)
+    table.add_column("mode")
+    table.add_column("T", justify="right")
+    table.add_column(say.merit_name(decision) or "accuracy", justify="right", no_wrap=True)
+    table.add_column("energy", justify="right", no_wrap=True)
+    table.add_column("× ref", justify="right", no_wrap=True)
+    if width >= NARROW:
+        table.add_column("evidence", overflow="fold", max_width=10)
+    if width >= WIDE:
+        table.add_column("P(cheaper)", justify="right", no_wrap=True)
+        table.add_column("spikes/syn", justify="right")
+        table.add_column("front")
+    base = say.reference(decision)
+    for item in decision.implementations:
+        table.add_row(*_implementation_row(item, decision, base, width))
+    return Group(table, Text())
+
+
+def _implementation_row(
+    item: ImplementationResult, decision: Decision, base: ImplementationResult | None, width: int
+) -> list[RenderableType]:
+    won = item.name == decision.winner
+    name = _text(item.name, "bold" if won else "")
+    for mark, here in ((" (winner)", won), (" (reference)", item.reference)):
+        if here:
+            name.append(mark, style="dim")
+    span = say.energy_range(item.energy_low_J, item.energy_high_J)
+    cells: list[RenderableType] = [
+        name,
+        _mode(item.mode),
+        Text(say.DASH if item.timesteps is None else str(item.timesteps)),
+        Text(say.percent(say.merit(item, say.merit_name(decision)))),
+        Text(f"{say.energy(item.energy_J)}{' ' if width >= WIDE else chr(10)}({span})"),
+        Text(say.times(say.relative(item, base))),
+    ]
+    if width >= NARROW:
+        cells.append(_text(item.evidence))
+    if width >= WIDE:
+        cells += [
+            Text(say.probability(item.p_cheaper)),
+            Text(say.number(item.spikes_per_synapse)),
+            Text("●" if item.on_pareto_front else ""),
+        ]
+    return cells
+
+
+def shown_layers(layers: tuple[LayerResult, ...]) -> list[LayerResult]:
+    """All layers, or those with the most synapses, in order of execution."""
+    if len(layers) <= MAX_LAYERS:
+        return list(layers)
+    ranked = sorted(range(len(layers)), key=lambda i: -layers[i].n_synapses)[:MAX_LAYERS]
+    return [layers[i] for i in sorted(ranked)]
+
+
+def _layers(decision: Decision, width: int) -> list[RenderableType]:
+    if not decision.layers:
+        return []
+    shown = shown_layers(decision.layers)
+    left_out = len(decision.layers) - len(shown)
+    table = _table("Layers (distance to break-even: below 1 spiking wins)")
+    table.add_column("layer", overflow="fold", ratio=1)
+    names = ["synapses", "zeros", "spikes/syn", "break-even", "distance"]
+    if width < NARROW:
+        names.remove("zeros")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    half = 6 if width >= WIDE else 3 if width >= NARROW else 0
+    if half:
+        table.add_column("wins │ loses" if half > 3 else "")
+    table.add_column("mode", no_wrap=True)
+    for layer in shown:
+        cells: list[RenderableType] = [
+            _text(layer.name),
+            Text(say.amount(layer.n_synapses)),
+            *([Text(say.percent(layer.zero_fraction))] if width >= NARROW else []),
+            Text(say.number(layer.spikes_per_synapse)),
+            Text(say.break_even(layer.break_even_spikes_per_synapse)),
+            _distance(layer),
+        ]
+        if half:
+            cells.append(_bar(layer, half))
+        table.add_row(*cells, _mode(layer.mode))
+    blocks: list[RenderableType] = [table]
+    if left_out:
+        blocks.append(
+            Text(f"{left_out} layers with fewer synapses are left out here.", style="dim")
+        )
+    if not any(layer.eligible for layer in decision.layers):
+        reasons = dict.fromkeys(layer.why_not for layer in decision.layers if layer.why_not)
+        blocks.append(_text("No layer can receive spikes: " + "; ".join(reasons), "dim"))
+    return [*blocks, Text()]
+
+
+def _side(layer: LayerResult) -> str:
+    value = say.distance(layer)
+    return "" if value is None else "blue" if value < 1 else "red"
+
+
+def _distance(layer: LayerResult) -> Text:
+    """The distance, in the colour of the side where it stands."""
+    return Text(say.times(say.distance(layer)), style=_side(layer))
+
+
+def _bar(layer: LayerResult, half: int) -> Text:
+    """Left of the middle spiking wins, right of it it loses; full length is a factor of 100."""
+    value = say.distance(layer)
+    if value is None:
+        return Text("")
+    depth = 1.0 if value <= 0 else min(1.0, abs(math.log10(value)) / 2)
+    blocks = "█" * max(1, round(depth * half))
+    left, right = (blocks, "") if value < 1 else ("", blocks)
+    bar = Text(left.rjust(half), style="blue")
+    bar.append("│", style="dim")
+    bar.append(right.ljust(half), style="red")
+    return bar
+
+
+def _sensitivities(decision: Decision) -> list[RenderableType]:
+    found = say.important(decision)
+    if not found:
+        return []
+    table = _table("Constants that move P(SNN wins) most")
+    table.add_column("constant", overflow="fold", ratio=1)
+    table.add_column("at low end", justify="right")
+    table.add_column("at high end", justify="right")
+    table.add_column("flips at", justify="right")
+    table.add_column("reverses")
+    for item in found[:MAX_SENSITIVITIES]:
+        table.add_row(
+            _text(item.constant),
+            Text(say.probability(item.p_snn_wins_low)),
+            Text(say.probability(item.p_snn_wins_high)),
+            Text(say.times(item.flip_at)),
+            Text("yes", style="bold") if item.reverses else Text("no"),
+        )
+    more = len(found) - MAX_SENSITIVITIES
+    blocks: list[RenderableType] = [table]
+    if more > 0:
+        blocks.append(Text(f"{more} more constants were tried.", style="dim"))
+    return [*blocks, Text()]
+
+
+def _lists(decision: Decision) -> list[RenderableType]:
+    """Warnings and ranges left in full; of the assumptions the first ones and their number."""
+    blocks: list[RenderableType] = []
+    for title, items, style in (
+        ("Warnings", decision.warnings, "yellow"),
+        ("Outside the range of validity", decision.out_of_range, "yellow"),
+    ):
+        if items:
+            blocks.append(Text(title, style=f"bold {style}"))
+            blocks += [_text(f"- {item}") for item in items]
+    count = len(decision.assumptions)
+    if count:
+        blocks.append(Text(f"Assumptions ({count})", style="bold"))
+        blocks += [_text(f"- {item}") for item in decision.assumptions[:MAX_ASSUMPTIONS]]
+        if count > MAX_ASSUMPTIONS:
+            blocks.append(
+                Text(f"  and {count - MAX_ASSUMPTIONS} more: see the report", style="dim")
+            )
+    doubtful = sum(not source.get("verified", True) for source in decision.sources)
+    if decision.sources:
+        text = f"Sources: {len(decision.sources)}"
+        blocks.append(_text(text + (f", {doubtful} quoted second-hand" if doubtful else ""), "dim"))
+    return blocks

@@ -1,0 +1,202 @@
+"""Numbers as text, and what is read off a decision. Shared by the HTML page and the terminal."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from tospike.decision.record import Decision, ImplementationResult, LayerResult, Sensitivity
+from tospike.units import si
+
+DASH = "–"
+
+#: mode -> words for people
+MODE_TITLES = {
+    "ann": "ANN",
+    "qnn": "quantised ANN",
+    "snn": "SNN",
+    "hybrid": "hybrid",
+    "delta": "delta network",
+}
+
+
+def finite(value: float | None) -> float | None:
+    """``value`` as a float, or None where it is missing, NaN or infinite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def energy(value: float | None) -> str:
+    """``1.31e-8`` -> "13.1 nJ"."""
+    number = finite(value)
+    return DASH if number is None else si(number, "J")
+
+
+def energy_range(low: float | None, high: float | None) -> str:
+    """``(9.1e-9, 1.4e-8)`` -> "9.1–14 nJ"; both ends in full where their prefixes differ."""
+    if finite(low) is None or finite(high) is None:
+        return DASH
+    left, right = energy(low), energy(high)
+    if left.split(" ")[-1] == right.split(" ")[-1]:
+        left = left.split(" ")[0]
+    return f"{left}–{right}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """``0.912`` -> "91.2 %"."""
+    number = finite(value)
+    return DASH if number is None else f"{100 * number:.{digits}f} %"
+
+
+def probability(value: float | None) -> str:
+    """A probability estimated by sampling: never printed as exactly 0 % or 100 %."""
+    number = finite(value)
+    if number is None:
+        return DASH
+    if number < 0.01:
+        return "< 1 %"
+    if number > 0.99:
+        return "> 99 %"
+    return f"{100 * number:.0f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A plain ratio or rate with ``digits`` significant digits."""
+    found = finite(value)
+    return DASH if found is None else f"{found:.{digits}g}"
+
+
+def times(value: float | None) -> str:
+    """``1.8`` -> "1.80×"."""
+    found = finite(value)
+    if found is None:
+        return DASH
+    if 0.1 <= found < 100:
+        return f"{found:.2f}×"
+    return f"{found:.0f}×" if 100 <= found < 1e4 else f"{found:.2g}×"
+
+
+def amount(value: float | None) -> str:
+    """``1234567`` -> "1.23 M"."""
+    found = finite(value)
+    if found is None:
+        return DASH
+    return f"{found:g}" if abs(found) < 1000 and found == int(found) else si(found, "").strip()
+
+
+def mode_title(mode: str) -> str:
+    """Words for a mode; an unknown mode is shown as it is."""
+    return MODE_TITLES.get(mode, mode)
+
+
+def part_title(decision: Decision) -> str:
+    """ "LeNet on Fashion-MNIST test images" from what the decision says of itself."""
+    name = str(decision.network.get("name") or "network")
+    origin = str(decision.data.get("origin") or "")
+    return f"{name} on {origin}" if origin else name
+
+
+def winner(decision: Decision) -> ImplementationResult | None:
+    """The winning implementation, None if its name is not in the list."""
+    return next((item for item in decision.implementations if item.name == decision.winner), None)
+
+
+def reference(decision: Decision) -> ImplementationResult | None:
+    """The baseline that the verdict compares with."""
+    return next((item for item in decision.implementations if item.reference), None)
+
+
+def headline(verdict: str, limit: int = 140) -> tuple[str, str]:
+    """(what is read first, the rest): the first sentence, or its first clause if it is long.
+
+    A clause becomes a sentence of its own; numbers are kept on one line with their units.
+    """
+    text = re.sub(r"(?<=\d) (?=(?:%|[fpnµm]?J)(?!\w))", "\N{NO-BREAK SPACE}", verdict)
+    first, *rest = re.split(r"(?<=[.!?])\s+(?=[A-Z])", text, maxsplit=1)
+    if len(first) > limit and "; " in first:
+        first, after = first.split("; ", 1)
+        return f"{first}.", " ".join([after[:1].upper() + after[1:], *rest])
+    return first, " ".join(rest)
+
+
+def merit_name(decision: Decision) -> str:
+    """What quality is measured by: "accuracy", without labels "agreement", or nothing."""
+    for name in ("accuracy", "agreement"):
+        if any(finite(getattr(item, name)) is not None for item in decision.implementations):
+            return name
+    return ""
+
+
+def merit(item: ImplementationResult, name: str) -> float | None:
+    """The accuracy, or the agreement with the float network, as :func:`merit_name` says."""
+    return finite(item.agreement if name == "agreement" else item.accuracy)
+
+
+def merit_floor(decision: Decision) -> float | None:
+    """The least accuracy or agreement that the verdict asks for."""
+    agreed = merit_name(decision) == "agreement"
+    return finite(decision.agreement_floor if agreed else decision.accuracy_floor)
+
+
+def meets_floor(item: ImplementationResult, decision: Decision) -> bool:
+    """Whether the verdict may choose it; where nothing is known of that, it may."""
+    if item.meets_floor is not None:
+        return item.meets_floor
+    floor, value = merit_floor(decision), merit(item, merit_name(decision))
+    return floor is None or (value is not None and value >= floor)
+
+
+def best_snn(decision: Decision) -> ImplementationResult | None:
+    """The SNN of least energy among those that meet the floor of accuracy or agreement.
+
+    If none meets it, the most accurate one, which comes closest.
+    """
+    snns = [item for item in decision.implementations if item.mode == "snn"]
+    meeting = [item for item in snns if meets_floor(item, decision)]
+    if meeting or not snns:
+        return min(meeting, key=lambda item: finite(item.energy_J) or math.inf, default=None)
+    name = merit_name(decision)
+    return max(snns, key=lambda item: merit(item, name) or 0.0)
+
+
+def relative(item: ImplementationResult | None, base: ImplementationResult | None) -> float | None:
+    """Energy of ``item`` over that of ``base``."""
+    if item is None or base is None:
+        return None
+    above, below = finite(item.energy_J), finite(base.energy_J)
+    return above / below if above is not None and below else None
+
+
+def distance(layer: LayerResult) -> float | None:
+    """spikes per synapse over break-even, None where there are no spikes or no break-even."""
+    return finite(layer.distance)
+
+
+def break_even(value: float | None) -> str:
+    """A break-even rate as text: 0 is below no rate, infinity above every rate."""
+    if value is None or math.isnan(value):
+        return DASH
+    if value <= 0:
+        return "never"
+    return "any rate" if math.isinf(value) else number(value)
+
+
+def shapes(layer: LayerResult) -> str:
+    """ "3×224×224 → 64×224×224", empty where the shapes are not known."""
+    if not (layer.input_shape or layer.output_shape):
+        return ""
+    return " → ".join(
+        "×".join(map(str, shape)) or "?" for shape in (layer.input_shape, layer.output_shape)
+    )
+
+
+def important(decision: Decision) -> list[Sensitivity]:
+    """Sensitivities, those that reverse the verdict first, then by how far they move P."""
+
+    def key(item: Sensitivity) -> tuple[bool, float]:
+        low, high = finite(item.p_snn_wins_low), finite(item.p_snn_wins_high)
+        swing = abs(high - low) if low is not None and high is not None else 0.0
+        return (not item.reverses, -swing)
+
+    return sorted(decision.sensitivities, key=key)
