@@ -29,7 +29,10 @@ class ImplementationResult:
 
     ``evidence`` says how its activity and accuracy were obtained: "measured" (executed on the
     data), or "modelled" (activity assumed or taken from another run). Energies are always
-    modelled: counts times the technology. ``dominated`` is filled by the Pareto analysis.
+    modelled: counts times the technology. ``energy_low_J`` and ``energy_high_J`` are the 5 % and
+    95 % quantile over the ranges of the constants. ``agreement`` is the share of samples on which
+    it gives the class that the float network gives; ``p_cheaper`` the share of the draws in which
+    it costs less than the reference implementation.
     """
 
     name: str
@@ -48,6 +51,10 @@ class ImplementationResult:
     on_pareto_front: bool = False
     reference: bool = False  # the baseline that the verdict compares with
     notes: tuple[str, ...] = ()
+    agreement: float | None = None
+    meets_floor: bool | None = None  # None: neither accuracy nor agreement is known
+    p_cheaper: float | None = None
+    technology: str = ""  # where it differs from the decision's (float32 is priced apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,17 @@ class LayerResult:
     energy_ann_J: float | None = None
     energy_snn_J: float | None = None
     temporal_sparsity: dict[str, float] = field(default_factory=dict)
+    input_shape: tuple[int, ...] = ()  # of one call, without the batch; shown in reports
+    output_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
     """A constant whose range could reverse the verdict.
 
-    ``p_snn_wins_low``/``high``: P(SNN wins) with this constant held at its low/high end.
+    ``p_snn_wins_low``/``high``: P(the decision's ``challenger`` costs less than the reference)
+    with this constant held at its low/high end. The challenger is an SNN, a hybrid or a delta
+    network.
     ``flip_at``: factor on its nominal value at which the verdict flips, None if never inside the
     range.
     """
@@ -118,6 +129,12 @@ class Decision:
     warnings: tuple[str, ...] = ()
     sources: tuple[dict[str, Any], ...] = ()  # key, text, verified
     accuracy_floor: float | None = None
+    agreement_floor: float | None = None  # used in place of the accuracy where there are no labels
+    break_even_spikes_per_synapse: float | None = None  # of all layers that can spike, together
+    break_even_by_model: dict[str, float] = field(default_factory=dict)
+    spikes_per_synapse: float | None = None  # what the SNN of the verdict shows in those layers
+    distance: float | None = None  # spikes_per_synapse / break-even
+    challenger: str = ""  # the SNN, hybrid or delta network that the sensitivities are about
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON: no NumPy types, NaN and infinities become None."""

@@ -1,0 +1,260 @@
+"""The competitors: every implementation with its evidence, and the floor that it must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tospike.activity import ActivityProfile
+from tospike.decision.energy import Design
+from tospike.decision.evidence import Evidence, Run, with_missing_layers
+from tospike.decision.options import Options
+from tospike.implementation import Implementation, Mode
+from tospike.network import Network
+
+#: rounding of accuracies, which are quotients of whole numbers
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A design and what is known of it. ``evidence``: "measured" or "modelled"."""
+
+    design: Design
+    accuracy: float | None = None
+    agreement: float | None = None
+    timesteps: int | None = None
+    activation_bits: int | None = None
+    evidence: str = "measured"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the implementation, unique in a decision."""
+        return self.design.name
+
+    @property
+    def mode(self) -> str:
+        """ann, qnn, snn, hybrid or delta"""
+        return self.design.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What an implementation must keep: an accuracy, or without labels an agreement."""
+
+    accuracy: float | None = None
+    agreement: float | None = None
+
+    def met_by(self, candidate: Candidate) -> bool | None:
+        """None where it is not known."""
+        if self.accuracy is not None:
+            value, least = candidate.accuracy, self.accuracy
+        elif self.agreement is not None:
+            value, least = candidate.agreement, self.agreement
+        else:
+            return None
+        return None if value is None else value >= least - _ROUNDING
+
+    def score(self, candidate: Candidate) -> float:
+        """The quantity that the floor is about; -1 where it is not known."""
+        value = candidate.accuracy if self.accuracy is not None else candidate.agreement
+        return -1.0 if value is None else value
+
+    @property
+    def words(self) -> str:
+        """The floor in words, for a sentence."""
+        if self.accuracy is not None:
+            return f"an accuracy of {100 * self.accuracy:.1f} %"
+        if self.agreement is not None:
+            return f"an agreement of {100 * self.agreement:.1f} % with the float network"
+        return "no floor"
+
+
+def floor_of(evidence: Evidence, asked: float | None, options: Options) -> Floor:
+    """The floor asked for, or ``accuracy_drop`` below the float network, or the agreement."""
+    if asked is not None:
+        return Floor(accuracy=asked)
+    if evidence.ann.accuracy is not None:
+        return Floor(accuracy=max(0.0, evidence.ann.accuracy - options.accuracy_drop))
+    if evidence.ann.agreement is not None:
+        return Floor(agreement=options.agreement_floor)
+    return Floor()
+
+
+def analog_modes(network: Network) -> dict[str, Mode]:
+    """Every layer analog."""
+    return {layer.name: "ann" for layer in network.synaptic_layers}
+
+
+def modes_with(network: Network, spiking: Iterable[str]) -> dict[str, Mode]:
+    """``spiking`` layers as SNN, all others analog."""
+    chosen = set(spiking)
+    return {
+        layer.name: "snn" if layer.name in chosen else "ann" for layer in network.synaptic_layers
+    }
+
+
+def analog_candidate(
+    network: Network,
+    activity: ActivityProfile,
+    bits: int,
+    options: Options,
+    run: Run | None,
+    wide: frozenset[str] = frozenset(),
+) -> Candidate:
+    """The quantised network with ``bits``-bit activations; ``run`` None: not executed."""
+    design = Design(
+        f"QNN, {bits} bit",
+        "qnn",
+        analog_modes(network),
+        activity if run is None else with_missing_layers(run.activity, activity),
+        Implementation(
+            "qnn",
+            weight_bits=options.weight_bits,
+            activation_bits=bits,
+            state_bits=options.state_bits,
+        ),
+        wide=wide,
+    )
+    if run is None:
+        return Candidate(
+            design,
+            activation_bits=bits,
+            evidence="modelled",
+            notes=("priced with the zeros of the float network; its accuracy was not measured",),
+        )
+    unseen = [name for name in activity if name not in run.activity]
+    notes = run.notes
+    if unseen:
+        notes = (
+            *notes,
+            f"run in float32 and priced at {bits} bit: {', '.join(unseen)}",
+        )
+    return Candidate(design, run.accuracy, run.agreement, None, bits, notes=notes)
+
+
+def engine_candidate(baseline: Candidate) -> Candidate:
+    """``baseline`` on the engine of the delta network, with every value sent.
+
+    So that a delta network is compared with its own hardware too, and not only with Eyeriss.
+    """
+    design = replace(
+        baseline.design, name=f"{baseline.name}, matrix-vector engine", ann_model="ann_liu"
+    )
+    return replace(
+        baseline,
+        design=design,
+        notes=(*baseline.notes, "the hardware of the delta network without deltas"),
+    )
+
+
+def float_candidate(network: Network, activity: ActivityProfile, run: Run | None) -> Candidate:
+    """The float32 network, priced with 32-bit floating-point operations and 32-bit words."""
+    design = Design(
+        "ANN, float32",
+        "ann",
+        analog_modes(network),
+        activity if run is None else with_missing_layers(run.activity, activity),
+        Implementation("ann", weight_bits=32, activation_bits=32, state_bits=32),
+        floating=True,
+    )
+    if run is None:
+        return Candidate(design, activation_bits=32)
+    return Candidate(design, run.accuracy, run.agreement, None, 32, notes=run.notes)
+
+
+def spiking_candidate(
+    network: Network,
+    activity: ActivityProfile,
+    run: Run,
+    options: Options,
+    *,
+    name: str,
+    mode: str,
+    notes: tuple[str, ...] = (),
+) -> Candidate:
+    """An executed SNN or hybrid with the rates that it showed."""
+    steps = run.timesteps or 1
+    design = Design(
+        name,
+        mode,
+        modes_with(network, run.spiking),
+        with_missing_layers(run.activity, activity),
+        Implementation(
+            "snn",
+            neuron=options.neuron,
+            n_timesteps=steps,
+            weight_bits=options.weight_bits,
+            activation_bits=options.baseline_bits,
+            state_bits=options.state_bits,
+        ),
+        skip_events=run.skip_events,
+    )
+    return Candidate(
+        design,
+        run.accuracy,
+        run.agreement,
+        steps,
+        options.baseline_bits,
+        notes=(*run.notes, *notes),
+    )
+
+
+def measured_candidates(
+    network: Network, activity: ActivityProfile, evidence: Evidence, options: Options
+) -> list[Candidate]:
+    """Float network, quantised networks and SNNs, all executed."""
+    found = [float_candidate(network, activity, evidence.ann)]
+    wide = frozenset(name for name, reason in evidence.graph.eligibility.items() if reason)
+    found += [
+        analog_candidate(network, activity, bits, options, run, wide)
+        for bits, run in sorted(evidence.qnn.items(), reverse=True)
+    ]
+    found += [
+        spiking_candidate(network, activity, run, options, name=f"SNN, T={step}", mode="snn")
+        for step, run in sorted(evidence.snn.items())
+        if run.spiking
+    ]
+    return found
+
+
+def delta_candidates(
+    network: Network,
+    activity: ActivityProfile,
+    options: Options,
+    energies: Mapping[float, Mapping[str, Mode]],
+) -> list[Candidate]:
+    """Delta networks at the thresholds of ``energies`` (threshold -> modes)."""
+    return [
+        Candidate(
+            Design(
+                f"delta, Θ={threshold_text(theta)}",
+                "delta",
+                modes,
+                activity,
+                Implementation(
+                    "delta",
+                    delta_threshold=theta,
+                    weight_bits=options.weight_bits,
+                    activation_bits=options.baseline_bits,
+                    state_bits=options.state_bits,
+                ),
+            ),
+            activation_bits=options.baseline_bits,
+            evidence="modelled",
+            notes=(
+                "temporal sparsity measured on the unchanged network; the effect of the threshold "
+                "on the states and on the accuracy was not run",
+            ),
+        )
+        for theta, modes in energies.items()
+    ]
+
+
+def threshold_text(theta: float) -> str:
+    """1/64 as "1/64", other numbers as they are."""
+    inverse = 1 / theta
+    if theta < 1 and abs(inverse - round(inverse)) < 1e-9:
+        return f"1/{round(inverse)}"
+    return f"{theta:g}"

@@ -1,0 +1,229 @@
+"""What was measured by running the network: as float ANN, quantised ANN, and SNN for every T."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tospike.activity import ActivityProfile
+from tospike.decision.samples import Samples
+from tospike.errors import ConversionError, OptionError
+
+if TYPE_CHECKING:
+    from tospike.conversion import Calibration, ExecutableGraph
+    from tospike.conversion.result import RunResult
+
+#: (what is being done, steps done, steps in all)
+Progress = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A progress callback that says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution on the scored samples.
+
+    ``accuracy`` is None without labels; ``agreement`` is the share of samples on which the class
+    is that of the float network.
+    """
+
+    accuracy: float | None
+    agreement: float | None
+    activity: ActivityProfile
+    timesteps: int | None = None
+    activation_bits: int | None = None
+    spiking: tuple[str, ...] = ()
+    skip_events: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Every run of the network that the decision rests on.
+
+    ``calibration`` is None and ``qnn``, ``snn`` are empty where the conversion failed;
+    ``why_no_snn`` says why there is no SNN; ``refused``: eligible layer -> why it could not be
+    converted and stays analog.
+    """
+
+    graph: ExecutableGraph
+    calibration: Calibration | None
+    ann: Run
+    qnn: Mapping[int, Run]
+    snn: Mapping[int, Run]
+    why_no_snn: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def gather(
+    graph: ExecutableGraph,
+    samples: Samples,
+    *,
+    timesteps: tuple[int, ...],
+    baseline_bits: int,
+    weight_bits: int,
+    accuracy_floor: float | None,
+    progress: Progress = silent,
+) -> Evidence:
+    """Run the network in every mode on the scored samples.
+
+    The float network runs first: an accuracy floor above its accuracy is an error before the
+    long work starts.
+    """
+    from tospike.conversion import calibrate, matched_bits
+
+    # without rectified inputs the bits of the activations change nothing
+    matched = {matched_bits(step) for step in timesteps} if graph.eligible else set()
+    bits = sorted(matched | {baseline_bits})
+    total = 3 + len(bits)
+    progress("running the float network", 0, total)
+    ann = _ann(graph, samples)
+    check_floor(accuracy_floor, ann.accuracy)
+    progress("calibrating the conversion", 1, total)
+    try:
+        calibration = calibrate(graph, samples.calibration)
+        qnn = {}
+        for number, width in enumerate(bits):
+            progress(f"running the network with {width}-bit activations", 2 + number, total)
+            qnn[width] = _qnn(graph, calibration, samples, width, weight_bits)
+    except ConversionError as error:
+        return Evidence(graph, None, ann, {}, {}, in_short(error))
+    what = f"running the SNN for T up to {max(timesteps)}"
+    progress(what, total - 1, total)
+
+    def say(done: int, of: int) -> None:
+        progress(f"{what}: {done} of {of} samples", total - 1, total)
+
+    snn, refused, why_not = as_snn(graph, calibration, samples, timesteps, weight_bits, say)
+    progress("runs complete", total, total)
+    return Evidence(graph, calibration, ann, qnn, snn, why_not, refused)
+
+
+def as_snn(
+    graph: ExecutableGraph,
+    calibration: Calibration,
+    samples: Samples,
+    timesteps: tuple[int, ...],
+    weight_bits: int,
+    progress: Callable[[int, int], None],
+) -> tuple[dict[int, Run], dict[str, str], str]:
+    """Runs as SNN with as many spiking layers as can be converted.
+
+    Returns the runs, the eligible layers that could not be converted with their reasons, and why
+    there are no runs ("" where there are).
+    """
+    refused: dict[str, str] = {}
+    layers = set(graph.eligible)
+    while layers:
+        try:
+            runs = spiking_runs(
+                graph,
+                calibration,
+                samples,
+                timesteps,
+                spiking=frozenset(layers),
+                weight_bits=weight_bits,
+                progress=progress,
+            )
+        except ConversionError as error:
+            if error.where not in layers:
+                return {}, refused, in_short(error)
+            layers.remove(error.where)
+            refused[error.where] = in_short(error)
+        else:
+            return runs, refused, ""
+    return {}, refused, "no layer of this network can receive spikes"
+
+
+def in_short(error: ConversionError) -> str:
+    """What an error says, on one line."""
+    return "; ".join(part for part in (error.asked, error.received, *error.reasons) if part)
+
+
+def check_floor(floor: float | None, accuracy: float | None) -> None:
+    """Raise :class:`OptionError` for a floor that the float network itself does not reach."""
+    if floor is None or (accuracy is not None and floor <= accuracy):
+        return
+    has = "an output that is no class score" if accuracy is None else f"accuracy {accuracy:.4g}"
+    raise OptionError(
+        f"keep an accuracy floor of {floor:g}",
+        received=f"a float network with {has} on this data",
+        allowed="no floor" if accuracy is None else f"a floor of at most {accuracy:.4g}",
+        fix="lower the floor, or check labels and preprocessing",
+    )
+
+
+def spiking_runs(
+    graph: ExecutableGraph,
+    calibration: Calibration,
+    samples: Samples,
+    timesteps: tuple[int, ...],
+    *,
+    spiking: frozenset[str],
+    weight_bits: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[int, Run]:
+    """Run with these spiking layers, for each T.
+
+    ``progress`` is called with (samples done, samples in all).
+    """
+    from tospike.conversion import run_snn
+
+    results = run_snn(
+        graph,
+        calibration,
+        samples.x,
+        samples.y,
+        timesteps=timesteps,
+        spiking=spiking,
+        weight_bits=weight_bits,
+        progress=progress,
+    )
+    return {step: _run(result, timesteps=step) for step, result in results.items()}
+
+
+def _ann(graph: ExecutableGraph, samples: Samples) -> Run:
+    from tospike.conversion import run_ann
+
+    return _run(run_ann(graph, samples.x, samples.y))
+
+
+def _qnn(
+    graph: ExecutableGraph, calibration: Calibration, samples: Samples, bits: int, weight_bits: int
+) -> Run:
+    from tospike.conversion import run_qnn
+
+    result = run_qnn(
+        graph,
+        calibration,
+        samples.x,
+        samples.y,
+        activation_bits=bits,
+        weight_bits=weight_bits,
+    )
+    return _run(result, bits=bits)
+
+
+def _run(result: RunResult, *, timesteps: int | None = None, bits: int | None = None) -> Run:
+    return Run(
+        result.accuracy,
+        result.agreement,
+        result.activity,
+        timesteps,
+        bits,
+        result.spiking,
+        result.skip_events,
+        result.notes,
+    )
+
+
+def with_missing_layers(activity: ActivityProfile, base: ActivityProfile) -> ActivityProfile:
+    """``activity`` of a run, with the layers that it does not see (inside of a recurrent or
+    attention block) as they were measured in ``base``."""
+    missing = {name: base[name] for name in base if name not in activity}
+    if not missing:
+        return activity
+    return replace(activity, layers={**activity.layers, **missing})

@@ -1,0 +1,127 @@
+"""The arguments of ``decide``, checked all at once before any long work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tospike.activity import ActivityProfile
+from tospike.activity.data import Data
+from tospike.decision.energy import Pricer, make_pricer
+from tospike.decision.evidence import Progress
+from tospike.decision.options import Options, check_arguments
+from tospike.decision.samples import as_data
+from tospike.errors import OptionError, StatisticError, TospikeError
+from tospike.network import Network
+from tospike.technology import Technology
+
+
+@dataclass(frozen=True)
+class Request:
+    """The checked arguments of one call."""
+
+    network: Network
+    activity: ActivityProfile
+    pricer: Pricer
+    timesteps: tuple[int, ...]
+    reference_model: str
+    accuracy_floor: float | None
+    hybrids: int
+    samples: int
+    seed: int
+    options: Options
+    progress: Progress
+
+
+def checked(
+    network: Network,
+    activity: ActivityProfile,
+    *,
+    data: Any,
+    labels: Any,
+    technology: str | Technology,
+    timesteps: tuple[int, ...],
+    reference_model: str,
+    accuracy_floor: float | None,
+    hybrids: int,
+    samples: int,
+    seed: int,
+    options: Options,
+    progress: Progress,
+) -> tuple[Request, Data | None]:
+    """Everything that can be wrong with the arguments, found before the long work."""
+    faults: list[TospikeError] = []
+    pricer, found = None, None
+    try:
+        check_arguments(
+            timesteps=timesteps,
+            accuracy_floor=accuracy_floor,
+            hybrids=hybrids,
+            samples=samples,
+            options=options,
+        )
+    except TospikeError as error:
+        faults.append(error)
+    try:
+        pricer = make_pricer(network, technology, reference_model, options)
+    except TospikeError as error:
+        faults.append(error)
+    try:
+        _check_activity(network, activity)
+    except TospikeError as error:
+        faults.append(error)
+    try:
+        found = _read(data, labels)
+        check_floor_needs_labels(accuracy_floor, found)
+    except TospikeError as error:
+        faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults or pricer is None:
+        raise OptionError(
+            "decide with these arguments",
+            fix="mend every fault that is listed",
+            reasons=[text for fault in faults for text in _one_line_each(fault)],
+        )
+    request = Request(
+        network, activity, pricer, tuple(sorted(set(timesteps))), reference_model,
+        accuracy_floor, hybrids, samples, seed, options, progress,
+    )  # fmt: skip
+    return request, found
+
+
+def _one_line_each(error: TospikeError) -> list[str]:
+    head = f"cannot {error.asked}" + (f" (received {error.received})" if error.received else "")
+    return list(error.reasons) or [head]
+
+
+def _read(data: Any, labels: Any) -> Data | None:
+    if data is not None:
+        return as_data(data, labels)
+    if labels is not None:
+        raise OptionError(
+            "use labels", received="labels without data", fix="give the data that they belong to"
+        )
+    return None
+
+
+def check_floor_needs_labels(floor: float | None, data: Data | None) -> None:
+    """An accuracy cannot be kept where none can be measured."""
+    if floor is not None and (data is None or data.y is None):
+        raise OptionError(
+            f"keep an accuracy floor of {floor:g}",
+            received="data without labels" if data is not None else "no data",
+            fix="give labels, or leave the floor out: then the agreement with the float network "
+            "takes its place",
+        )
+
+
+def _check_activity(network: Network, activity: ActivityProfile) -> None:
+    missing = [layer.name for layer in network.synaptic_layers if layer.name not in activity]
+    if missing:
+        raise StatisticError(
+            "decide with this activity",
+            received="a profile without some layers of the network",
+            fix="measure the activity of the same network",
+            reasons=[f"no activity of layer {name!r}" for name in missing],
+        )
