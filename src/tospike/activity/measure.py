@@ -1,0 +1,356 @@
+"""``measure``: activity of every synaptic layer of a model on real data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tospike.activity.batches import Source, first_samples, read_source, torch_batches
+from tospike.activity.profile import ActivityProfile
+from tospike.errors import DataError, ModelError, OptionError, StatisticError
+
+if TYPE_CHECKING:
+    import torch
+
+    from tospike.activity.accumulate import LayerAccumulator
+    from tospike.activity.plan import Plan
+    from tospike.network.importers.torch_run import ModuleState
+    from tospike.network.importers.torch_trace import Trace
+
+Progress = Callable[[int, int | None], None]
+
+
+def measure(
+    model: Any,
+    data: Any,
+    *,
+    example_input: Any = None,
+    batch_size: int = 64,
+    thresholds: tuple[float, ...] = (),
+    batch_dim: int | None = 0,
+    sequence: bool = False,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+) -> ActivityProfile:
+    """Run ``model`` on ``data`` and count, at the input of every synaptic layer, what is not zero.
+
+    One pass; memory depends neither on the number of samples nor on the time steps. The result
+    does not depend on ``batch_size``. The model is left as it was (state, training flags).
+
+    Parameters
+    ----------
+    model : a ``torch.nn.Module`` or a path that ends in ``.onnx``.
+    data : tensor or array with samples first; mapping from input name to such arrays; path (.npz,
+        .npy, .pt, folder of images, .wav); or an iterable of batches x or (x, y), with the batch
+        along ``batch_dim``, such as a DataLoader.
+    example_input : input on which the layers are recorded; by default the first sample.
+    batch_size : samples run at once.
+    thresholds : Theta of the temporal sparsity Gamma(Theta), in the units of the activations, for
+        recurrent layers along their time axis (Neil 2017; Gao 2020: last *transmitted* values,
+        which start from 0).
+    batch_dim : dimension of the model's inputs that counts samples; None for a model that takes
+        one sample without batch dimension.
+    sequence : consecutive samples are consecutive time steps of one stream: the temporal
+        sparsity of *every* layer is taken over samples, and a model that keeps state keeps it.
+    max_samples : stop after this many samples.
+    progress : called with (samples done, samples in all or None).
+
+    Raises
+    ------
+    DataError : no samples, or data that do not fit the model.
+    ModelError : the model raises, or has parameters that are not finite.
+    StatisticError : an activation that is not finite, values that contradict a declared spike
+        signal, or a layer that does not run for every sample. Never a 0 in its place.
+    """
+    _check_options(batch_size, max_samples, thresholds)
+    if isinstance(model, str | Path):
+        return _measure_onnx(
+            model, read_source(data), batch_size, thresholds, sequence, max_samples, progress
+        )
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(
+            "measure the activity",
+            received=f"a model of type {type(model).__module__}.{type(model).__qualname__}",
+            allowed="a torch.nn.Module or a path that ends in .onnx",
+            fix="networks of the zoo have no weights: give the trained module itself",
+        )
+    run = _TorchRun(model, read_source(data), batch_dim, tuple(thresholds), sequence)
+    return run.measure(example_input, batch_size, max_samples, progress)
+
+
+def _check_options(batch_size: int, max_samples: int | None, thresholds: tuple[float, ...]) -> None:
+    reasons = []
+    if batch_size < 1:
+        reasons.append(f"batch_size is {batch_size}; at least 1 is needed")
+    if max_samples is not None and max_samples < 1:
+        reasons.append(f"max_samples is {max_samples}; at least 1 is needed")
+    reasons += [f"threshold {t} is not a number >= 0" for t in thresholds if not t >= 0]
+    if reasons:
+        raise OptionError("measure the activity", reasons=reasons)
+
+
+class _TorchRun:
+    """One call of :func:`measure` on a torch module."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        source: Source,
+        batch_dim: int | None,
+        thresholds: tuple[float, ...],
+        sequence: bool,
+    ) -> None:
+        import torch
+
+        self.model = model
+        self.source = source
+        self.batch_dim = batch_dim
+        self.thresholds = thresholds
+        self.sequence = sequence
+        floating = [p.dtype for p in model.parameters() if p.is_floating_point()]
+        self.dtype = floating[0] if floating else torch.get_default_dtype()
+
+    def measure(
+        self,
+        example: Any,
+        batch_size: int,
+        max_samples: int | None,
+        progress: Progress | None,
+    ) -> ActivityProfile:
+        import torch
+
+        from tospike.activity.accumulate import LayerAccumulator
+        from tospike.network.importers.torch_run import untouched
+
+        batch_size = 1 if max_samples == 1 else batch_size
+        first = self._plan(example, batch_size)
+        trace = first.trace
+        if not first.separable or (self.sequence and self._stepwise(trace)):
+            batch_size = 1
+            trace = self._plan(example, 1).trace
+        accumulators = {
+            layer.name: LayerAccumulator(
+                layer,
+                thresholds=self.thresholds,
+                sequence=self.sequence,
+                n_threads=torch.get_num_threads(),
+            )
+            for layer in trace.network.synaptic_layers
+        }
+        with untouched(self.model) as state:
+            done = self._count(
+                accumulators, state, trace, example, batch_size, max_samples, progress
+            )
+        _check_complete(accumulators, done)
+        reset = ("state was reset before every batch",) if trace.stateful else ()
+        return ActivityProfile(
+            {name: accumulator.result() for name, accumulator in accumulators.items()},
+            n_samples=done,
+            origin=f"{self.source.origin}, {done} samples",
+            notes=(*trace.network.notes, *(() if self.sequence else reset)),
+        )
+
+    def _count(
+        self,
+        accumulators: Mapping[str, LayerAccumulator],
+        state: ModuleState,
+        trace: Trace,
+        example: Any,
+        batch_size: int,
+        max_samples: int | None,
+        progress: Progress | None,
+    ) -> int:
+        """Run all batches; returns the number of samples."""
+        from tospike.activity.measure_torch import MeasureMode
+        from tospike.network.importers.torch_run import as_inputs
+
+        total = self.source.n_samples
+        total = min(total, max_samples) if total and max_samples else total
+        done = 0
+        modes: dict[bool, MeasureMode] = {}
+        for inputs, n in self._batches(batch_size, max_samples):
+            single = n == 1
+            if single not in modes:
+                # a batch of one sample has its own plan: dimensions of size 1 are special
+                own = self._plan(inputs if example is None else example, n)
+                if set(own.trace.network.by_name) != set(trace.network.by_name):
+                    raise _other_layers(own.trace, trace)
+                modes[single] = MeasureMode(self.model, own, accumulators)
+            mode = modes[single]
+            mode.n_samples = n
+            try:
+                mode.run(as_inputs(inputs))
+            except ModelError as error:
+                raise _as_data_error(self.model, inputs, example, error) from error
+            for accumulator in accumulators.values():
+                accumulator.end_batch()
+            if trace.stateful and not self.sequence:
+                state.restore()
+                self.model.eval()
+            done += n
+            if progress is not None:
+                progress(done, total)
+        return done
+
+    def _stepwise(self, trace: Trace) -> bool:
+        """Time runs inside of the model too, so that samples must come one by one."""
+        layers = trace.network.synaptic_layers
+        return bool(trace.stateful) or any(
+            layer.calls > 1 and not layer.kind.startswith("rnn") for layer in layers
+        )
+
+    def _batches(self, batch_size: int, max_samples: int | None) -> Iterator[tuple[Any, int]]:
+        return torch_batches(
+            self.source,
+            batch_size=batch_size,
+            batch_dim=self.batch_dim,
+            max_samples=max_samples,
+            dtype=self.dtype,
+        )
+
+    def _plan(self, example: Any, n_samples: int) -> Plan:
+        """The plan for batches of one sample or of several, made on one or two samples."""
+        from tospike.activity.plan import plan
+        from tospike.network.importers.torch_run import resized
+
+        wanted = min(2, n_samples)
+        given = example
+        if example is None:
+            example = first_samples(self.source, wanted, batch_dim=self.batch_dim, dtype=self.dtype)
+        elif self.batch_dim is not None:
+            example = resized(example, self.batch_dim, wanted)
+        try:
+            return plan(self.model, example, self.batch_dim)
+        except ModelError as error:
+            raise _as_data_error(self.model, example, given, error) from error
+
+
+def _check_complete(accumulators: Mapping[str, LayerAccumulator], done: int) -> None:
+    missed = {k: a.n_samples for k, a in accumulators.items() if a.n_samples != done}
+    if missed:
+        raise StatisticError(
+            "measure the activity per inference",
+            received=f"{len(missed)} layers that did not run for every one of {done} samples",
+            allowed="layers that run for every sample",
+            fix="measure samples that take the same path through the model",
+            reasons=[f"{name}: {n} samples" for name, n in missed.items()],
+        )
+
+
+def _other_layers(one: Trace, two: Trace) -> StatisticError:
+    names = set(one.network.by_name) ^ set(two.network.by_name)
+    return StatisticError(
+        "measure the activity per inference",
+        received="a model that runs other layers for one sample than for several",
+        allowed="the same layers at every batch size",
+        fix="measure with batch_size=1",
+        reasons=sorted(names),
+    )
+
+
+def _as_data_error(
+    model: torch.nn.Module, inputs: Any, example: Any, error: ModelError
+) -> ModelError | DataError:
+    """Whose fault a failing run is.
+
+    The data's if it happens in the first layer with weights, or if the data look other than an
+    example input on which the model does run; else the model's.
+    """
+    from tospike.network.importers.torch_run import describe
+
+    if example is not None and describe(inputs) != describe(example):
+        return DataError(
+            f"run {type(model).__name__} on the data",
+            received=describe(inputs),
+            where=error.where,
+            allowed=f"inputs like the example input, {describe(example)}",
+            fix="bring the data to the shape and type of the example input",
+            reasons=[error.received],
+        )
+    expected = _expected_input(model)
+    if expected is None or f"layer {expected[0]!r} " not in f"{error.where} ":
+        return error
+    return DataError(
+        f"run {type(model).__name__} on the data",
+        received=describe(inputs),
+        where=error.where,
+        allowed=expected[1],
+        fix="bring the data to the shape and type that the first layer takes",
+        reasons=[error.received],
+    )
+
+
+def _expected_input(model: torch.nn.Module) -> tuple[str, str] | None:
+    """(name, what it takes) of the first layer with weights."""
+    import torch
+
+    for name, m in model.named_modules():
+        if isinstance(m, torch.nn.modules.conv._ConvNd):
+            axes = ("length", "height", "width")[-len(m.kernel_size) :]
+            if len(m.kernel_size) == 1:
+                axes = ("length",)
+            elif len(m.kernel_size) == 3:
+                axes = ("depth", "height", "width")
+            return name, f"float samples of shape ({m.in_channels}, {', '.join(axes)})"
+        if isinstance(m, torch.nn.Linear):
+            return name, f"float samples of shape (..., {m.in_features})"
+        if isinstance(m, torch.nn.RNNBase):
+            return name, f"float samples with {m.input_size} features per time step"
+        if isinstance(m, torch.nn.Embedding):
+            return name, f"integer samples in [0, {m.num_embeddings})"
+    return None
+
+
+def _measure_onnx(
+    path: str | Path,
+    source: Source,
+    batch_size: int,
+    thresholds: tuple[float, ...],
+    sequence: bool,
+    max_samples: int | None,
+    progress: Progress | None,
+) -> ActivityProfile:
+    import torch
+
+    from tospike.activity.measure_onnx import measure_onnx
+    from tospike.network.importers.onnx_model import read_model
+    from tospike.network.importers.onnx_shapes import input_layout
+
+    if not str(path).lower().endswith(".onnx"):
+        raise ModelError(
+            "measure the activity",
+            received=f"the model {str(path)!r}",
+            allowed="a torch.nn.Module or a path that ends in .onnx",
+            fix="networks of the zoo have no weights: give the trained module or file itself",
+        )
+    first = next(iter(input_layout(read_model(path))), "x")
+
+    total = source.n_samples
+    total = min(total, max_samples) if total and max_samples else total
+
+    def batches() -> Iterator[Mapping[str, Any]]:
+        done = 0
+        for inputs, n in torch_batches(
+            source,
+            batch_size=batch_size,
+            batch_dim=0,
+            max_samples=max_samples,
+            dtype=torch.float32,
+        ):
+            named = inputs if isinstance(inputs, Mapping) else {first: inputs}
+            yield {key: value.numpy() for key, value in named.items()}
+            done += n
+            if progress is not None:
+                progress(done, total)
+
+    return measure_onnx(
+        path,
+        batches(),
+        thresholds=tuple(thresholds),
+        sequence=sequence,
+        n_threads=torch.get_num_threads(),
+        origin=source.origin,
+    )

@@ -1,0 +1,56 @@
+"""``load``: a torch module, an ONNX file or the name of a published topology -> ``Network``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tospike.errors import ModelError
+from tospike.network import Network
+
+
+def load(model: Any, example_input: Any = None, *, batch_dim: int | None = 0) -> Network:
+    """Read a network: what is computed, layer by layer, per inference of one sample.
+
+    Parameters
+    ----------
+    model : a ``torch.nn.Module`` (unedited), a path that ends in ``.onnx``, or the name of a
+        network of the zoo ("vgg16").
+    example_input : for a module only: a tensor, a tuple or list of tensors (positional
+        arguments) or a mapping (keyword arguments). Its batch size changes no number.
+    batch_dim : dimension of the example's tensors that counts samples; None if the example is
+        one sample without a batch dimension.
+
+    Raises
+    ------
+    ModelError : the model cannot be read or raises, or a parameter is NaN or infinite.
+    UnsupportedOperatorError : operators with weights that cannot be counted, all at once.
+    UnknownNameError : no network of that name in the zoo.
+    """
+    if isinstance(model, str | Path):
+        if str(model).lower().endswith(".onnx"):
+            from tospike.network.importers.onnx_graph import load_onnx
+
+            return load_onnx(Path(model))
+        if isinstance(model, str):
+            from tospike.network.zoo import load_zoo
+
+            return load_zoo(model)
+        raise ModelError(
+            f"load the network {str(model)!r}",
+            received=f"a path that ends in {model.suffix!r}",
+            allowed="a path that ends in .onnx",
+            fix="export the model to ONNX, or give the torch module itself",
+        )
+    import torch
+
+    if isinstance(model, torch.nn.Module):
+        from tospike.network.importers.torch_trace import load_torch
+
+        return load_torch(model, example_input, batch_dim=batch_dim)
+    raise ModelError(
+        "load the network",
+        received=f"an object of type {type(model).__module__}.{type(model).__qualname__}",
+        allowed="a torch.nn.Module, a path that ends in .onnx, or the name of a zoo network",
+        fix="give the module itself (not its class, its state_dict or its file)",
+    )

@@ -1,0 +1,142 @@
+"""What each tensor of a run was made from, kept by storage.
+
+Views share their storage, and an in-place operation writes into it, so both need no special
+case. Storages are held weakly, in a way that keeps their address from being used again: memory
+is freed as in a plain run, and a recycled address cannot make a false edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Provenance of a tensor.
+
+    sources : layers (or INPUT) that made it. data : depends on the network's input or came out
+    of a layer. params : full names of the parameters and buffers it was computed from.
+    """
+
+    sources: frozenset[str] = frozenset()
+    data: bool = False
+    params: frozenset[str] = frozenset()
+    signal: str = "analog"
+
+
+CONSTANT = Info()
+
+#: torch does not annotate the class
+_weak: Callable[[torch.UntypedStorage], StorageWeakRef] = StorageWeakRef
+
+
+def storage_id(tensor: torch.Tensor) -> int:
+    """Identity of the memory behind a tensor; also for meta tensors, which have no address."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+class Parameters:
+    """Parameters and buffers of a module, found again from any view of them.
+
+    Buffers belong here: quantised layers keep weights in them, reparametrisations their vectors.
+    """
+
+    def __init__(self, root: torch.nn.Module) -> None:
+        self._by_storage: dict[int, list[tuple[str, torch.Tensor]]] = {}
+        self.sizes: dict[str, int] = {}
+        every = chain(
+            root.named_parameters(remove_duplicate=False),
+            root.named_buffers(remove_duplicate=False),
+        )
+        for name, parameter in every:
+            self._by_storage.setdefault(storage_id(parameter), []).append((name, parameter))
+            self.sizes[name] = parameter.numel()
+
+    def names(self, tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+        """(name, parameter) of the parameters that ``tensor`` is a view of."""
+        found = self._by_storage.get(storage_id(tensor))
+        if not found:
+            return []
+        offset = tensor.storage_offset()
+        return [
+            (name, p)
+            for name, p in found
+            if p.storage_offset() <= offset < p.storage_offset() + max(p.numel(), 1)
+        ]
+
+    def name(self, tensor: torch.Tensor, path: str) -> tuple[str, torch.Tensor] | None:
+        """The parameter behind a view; of several names the one in the module under way."""
+        found = self.names(tensor)
+        for name, parameter in found:
+            if name.rpartition(".")[0] == path:
+                return name, parameter
+        return found[0] if found else None
+
+
+class Provenance:
+    """Storage -> :class:`Info`."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self._known: dict[int, tuple[StorageWeakRef, Info]] = {}
+
+    def get(self, tensor: torch.Tensor) -> Info:
+        """What ``tensor`` was made from."""
+        known = self._known.get(storage_id(tensor))
+        if known is not None:
+            return known[1]
+        found = self.parameters.names(tensor)
+        if found:
+            return Info(params=frozenset({found[0][0]}))
+        return CONSTANT
+
+    def set(self, tensor: torch.Tensor, info: Info) -> None:
+        """Note the provenance of a fresh or overwritten tensor."""
+        storage = tensor.untyped_storage()
+        key = int(storage._cdata)
+        known = self._known.get(key)
+        reference = known[0] if known is not None else _weak(storage)
+        self._known[key] = (reference, info)
+
+
+def union(infos: Iterable[Info]) -> Info:
+    """Provenance of a tensor made from several; spikes only if all data are spikes."""
+    infos = list(infos)
+    data = [info for info in infos if info.data]
+    return Info(
+        frozenset().union(*(info.sources for info in infos)),
+        bool(data),
+        frozenset().union(*(info.params for info in infos)),
+        data[0].signal if data and len({info.signal for info in data}) == 1 else "analog",
+    )
+
+
+def distinct_values(tensor: torch.Tensor) -> int:
+    """Number of distinct memory words of a (possibly expanded) tensor."""
+    total = 1
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        total *= size if stride else min(size, 1)
+    return total
+
+
+def layer_name_of(parameter: str) -> str:
+    """Layer name of a parameter: the owner for "weight", the full name for any other.
+
+    Reparametrised weights (weight_norm, spectral_norm, torch.nn.utils.parametrize) have the name
+    that the plain weight would have.
+    """
+    path, _, leaf = parameter.rpartition(".")
+    if ".parametrizations." in f".{path}.":
+        owner, _, rest = f".{path}".partition(".parametrizations.")
+        path, leaf = owner.lstrip("."), rest.split(".")[0]
+    for suffix in ("_g", "_v", "_orig"):
+        if leaf == f"weight{suffix}":
+            leaf = "weight"
+    if leaf == "weight":
+        return path or "weight"
+    return f"{path}.{leaf}" if path else leaf

@@ -1,0 +1,420 @@
+"""``load_torch``: any ``torch.nn.Module``, unedited, to a ``Network``.
+
+The module runs once on the example (and once more at another batch size, to learn where the
+samples are in every tensor) with each ATen operation intercepted. Weights are recognised by the
+memory they are views of, edges follow from what each tensor was computed from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.nn.parameter import UninitializedParameter
+
+from tospike.errors import ModelError, UnsupportedOperatorError
+from tospike.network.importers import torch_tables as tables
+from tospike.network.importers.torch_layers import Samples, add_execution, axes_of, site_of
+from tospike.network.importers.torch_nodes import Batch, Nodes, OtherShapes
+from tospike.network.importers.torch_provenance import (
+    Info,
+    Parameters,
+    Provenance,
+    distinct_values,
+    layer_name_of,
+    storage_id,
+    union,
+)
+from tospike.network.importers.torch_run import (
+    Interceptor,
+    Key,
+    ModuleState,
+    as_inputs,
+    map_tensors,
+    resized,
+    tensors_in,
+    untouched,
+)
+from tospike.network.importers.torch_sites import Draft, Execution, Role, Shapes, Site
+from tospike.network.importers.torch_synapses import Operation
+from tospike.network.network import INPUT, Network, Origin
+
+#: a first run longer than this is repeated on meta tensors: to load torch's machinery for them
+#: takes about two seconds
+SLOW_SECONDS = 1.0
+
+
+class ShapeMode(Interceptor):
+    """Second run: only the shapes of the operations with synapses."""
+
+    def __init__(self, root: torch.nn.Module) -> None:
+        super().__init__(root)
+        self.found: list[tuple[Key, Shapes]] = []
+        self.others: dict[Key, OtherShapes] = {}
+
+    def on_synapses(
+        self, key: Key, operation: Operation, outputs: tuple[torch.Tensor, ...]
+    ) -> None:
+        self.found.append((key, shapes_of(operation, outputs)))
+
+    def on_other(self, func: Any, args: Any, kwargs: Any) -> Any:
+        out = func(*args, **kwargs)
+        if not tables.moves_only(func):
+            key = self.key(f"other:{tables.kind_of(func)}")
+            if key not in self.others:
+                inputs, outputs = tensors_in([args, kwargs]), tensors_in(out)
+                shapes = tuple(tuple(t.shape) for t in inputs)
+                self.others[key] = shapes, tuple(outputs[0].shape) if outputs else ()
+        return out
+
+
+class TraceMode(Interceptor):
+    """First run: executions, provenance and layers without synapses."""
+
+    def __init__(self, root: torch.nn.Module, inputs: Any) -> None:
+        super().__init__(root)
+        self.parameters = Parameters(root)
+        self.provenance = Provenance(self.parameters)
+        self.inputs = inputs
+        for tensor in tensors_in(inputs):
+            self.provenance.set(tensor, Info(frozenset({INPUT}), data=True))
+        self.executions: list[Execution | None] = []
+        self.keys: list[Key] = []
+        self.ignored: set[Key] = set()
+        self.nodes = Nodes()
+        self.unsupported: Counter[str] = Counter()
+        self.notes: set[str] = set()
+
+    # -- synapses ----------------------------------------------------------------------------
+
+    def on_synapses(
+        self, key: Key, operation: Operation, outputs: tuple[torch.Tensor, ...]
+    ) -> None:
+        get = self.provenance.get
+        a, b = get(operation.a), get(operation.b)
+        role = self._role(operation, a, b)
+        self.keys.append(key)
+        if role is None:
+            for out in outputs:
+                self.provenance.set(out, union((a, b)))
+            self.executions.append(None)
+            self.ignored.add(key)
+            self.notes.add("products of parameters among themselves are not counted")
+            return
+        weight, info = (operation.a, a) if role == "b" else (operation.b, b)
+        if role == "both" or info.data:
+            name, n_weights = self.nodes.product_name(key), 0
+        else:
+            name = self._weight_name(key, weight, info)
+            n_weights = distinct_values(weight)
+        bias = operation.bias
+        weighted_bias = bias is not None and not get(bias).data
+        self.executions.append(
+            Execution(
+                key,
+                name,
+                operation.form,
+                role,
+                operation.linear,
+                shapes_of(operation, outputs),
+                operation.geometry,
+                n_weights,
+                self._n_biases(operation) if weighted_bias else 0,
+                weight.data_ptr() if n_weights else 0,
+                (b if role == "b" else a).signal,
+                operation.packed,
+            )
+        )
+        incoming = [operation.b] if role == "b" else [operation.a]
+        if role == "both":
+            incoming.append(operation.b)
+        incoming += [t for t in (operation.c, bias) if t is not None and get(t).data]
+        self.nodes.connect(name, [(t, get(t)) for t in incoming])
+        made = Info(frozenset({name}), data=True)
+        for out in outputs:
+            # input and hidden synapses, in both directions, write one output
+            shared = operation.form in ("rnn_input", "rnn_hidden")
+            self.provenance.set(out, union((get(out), made)) if shared else made)
+
+    def _role(self, operation: Operation, a: Info, b: Info) -> Role | None:
+        """Which operand is the activation; None for a product of parameters among themselves."""
+        if operation.form != "product" or operation.linear:
+            return "both" if b.data else "a"
+        if a.data:
+            return "both" if b.data else "a"
+        if b.data:
+            return "b"
+        if bool(a.params) == bool(b.params):
+            return None
+        return "b" if a.params else "a"
+
+    def _n_biases(self, operation: Operation) -> int:
+        bias = operation.bias
+        if bias is None:
+            return 0
+        # GRU, LSTM and RNN have one bias per weight matrix
+        return distinct_values(bias)
+
+    def _weight_name(self, key: Key, weight: torch.Tensor, info: Info) -> str:
+        found = self.parameters.name(weight, key[0])
+        if found is not None:
+            name, parameter = found
+            whole = distinct_values(weight) == parameter.numel()
+            part = None if whole else (weight.storage_offset(), distinct_values(weight))
+            return self.nodes.weight_name(layer_name_of(name), name, part)
+        if info.params:
+            largest = max(sorted(info.params), key=lambda n: self.parameters.sizes[n])
+            return self.nodes.weight_name(layer_name_of(largest), largest, "computed")
+        return self.nodes.product_name(key)
+
+    # -- everything else -----------------------------------------------------------------------
+
+    def on_other(self, func: Any, args: Any, kwargs: Any) -> Any:
+        inputs = tensors_in([args, kwargs])
+        infos = [(t, self.provenance.get(t)) for t in inputs]
+        before = union(info for _, info in infos)
+        out = func(*args, **kwargs)
+        outputs = tensors_in(out)
+        kind = tables.kind_of(func)
+        # The second run counts every operation, so the first one does, whether or not it matters.
+        key = None if tables.moves_only(func) else self.key(f"other:{kind}")
+        if not before.data:
+            self._note_outputs(func, args, inputs, outputs, before)
+            return out
+        if tables.may_hide_synapses(func):
+            large = any(not i.data and i.params and t.dim() > 1 for t, i in infos)
+            # packed weights of quantised operators are no tensors
+            if large or any(isinstance(v, torch.ScriptObject) for v in args):
+                self.unsupported[f"{func._schema.name}.{func._overloadname}"] += 1
+        if key is None:
+            self._note_outputs(func, args, inputs, outputs, before)
+            return out
+        data = [(t, info) for t, info in infos if info.data]
+        first = next(i for i, (_, info) in enumerate(infos) if info.data)
+        name = self.nodes.other(key, kind, self.frames[-1].module, data, first, outputs, args)
+        signal = before.signal if kind in tables.KEEPS_SPIKES else "analog"
+        fresh = Info(frozenset({name}), data=True, signal=signal)
+        self._note_outputs(func, args, inputs, outputs, fresh)
+        return out
+
+    def _note_outputs(
+        self,
+        func: Any,
+        args: Any,
+        inputs: list[torch.Tensor],
+        outputs: list[torch.Tensor],
+        info: Info,
+    ) -> None:
+        if func._schema.is_mutable:
+            for argument, value in zip(func._schema.arguments, args, strict=False):
+                if argument.alias_info is not None and argument.alias_info.is_write:
+                    for t in tensors_in(value):
+                        self.provenance.set(t, info)
+            return
+        shared = {storage_id(t) for t in inputs}
+        for tensor in outputs:
+            # A view shares the storage of what it was taken from, whose provenance stands.
+            if storage_id(tensor) not in shared:
+                self.provenance.set(tensor, info)
+
+    def on_module(self, module: torch.nn.Module, path: str, output: Any) -> None:
+        signal = tables.signal_of_module(module)
+        tensors = tensors_in(output)
+        if signal is not None and tensors:
+            info = self.provenance.get(tensors[0])
+            self.provenance.set(tensors[0], Info(info.sources, True, info.params, signal))
+
+
+def shapes_of(operation: Operation, outputs: tuple[torch.Tensor, ...]) -> Shapes:
+    """Shapes of an execution."""
+    c = operation.c
+    return Shapes(
+        tuple(operation.a.shape),
+        tuple(operation.b.shape),
+        tuple(outputs[0].shape),
+        tuple(c.shape) if c is not None else (),
+    )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A network and the places where its layers run."""
+
+    network: Network
+    sites: Mapping[Key, tuple[Site, ...]]
+    stateful: tuple[str, ...]
+    ignored: frozenset[Key]
+
+
+def load_torch(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 0) -> Network:
+    """See :func:`tospike.network.importers.load`."""
+    return trace(model, example, batch_dim=batch_dim).network
+
+
+def trace(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 0) -> Trace:
+    """Run ``model`` on ``example`` and record all layers. The module is left as it was."""
+    _check_parameters(model)
+    inputs = _on_device(model, as_inputs(_checked_example(model, example)))
+    n_samples = _batch_size(inputs, batch_dim)
+    with untouched(model) as state:
+        # Copies: a model may write into its input.
+        again = map_tensors(torch.clone, inputs)
+        mode = TraceMode(model, map_tensors(torch.clone, inputs))
+        start = perf_counter()
+        outputs = mode.run(mode.inputs)
+        slow = perf_counter() - start > SLOW_SECONDS
+        changed = state.changed()
+        state.restore()
+        model.eval()
+        other = _other_batch(n_samples)
+        second = None
+        if batch_dim is not None:
+            second = _second_run(model, resized(again, batch_dim, other), state, on_meta=slow)
+    if mode.unsupported:
+        raise UnsupportedOperatorError(
+            f"count the synapses of {type(model).__name__}",
+            received=f"{len(mode.unsupported)} unknown operators that take weights",
+            allowed="operators of PyTorch, and operators without weights",
+            fix="write the operator with PyTorch functions, or export the model to ONNX",
+            reasons=[f"{name}: {n} times" for name, n in sorted(mode.unsupported.items())],
+        )
+    return _finish(model, mode, outputs, second, n_samples, other, batch_dim, changed)
+
+
+def _finish(
+    model: torch.nn.Module,
+    mode: TraceMode,
+    outputs: Any,
+    second: ShapeMode | None,
+    n_samples: int,
+    other: int,
+    batch_dim: int | None,
+    changed: tuple[str, ...],
+) -> Trace:
+    if second is not None and [key for key, _ in second.found] != mode.keys:
+        second = None
+    samples = Samples(n_samples, other, batch_dim is not None)
+    drafts: dict[str, Draft] = {}
+    sites: dict[Key, list[Site]] = {}
+    for i, execution in enumerate(mode.executions):
+        if execution is None:
+            continue
+        shapes = second.found[i][1] if second is not None else None
+        axes = axes_of(execution, shapes, samples)
+        name = execution.name
+        drafts[name] = add_execution(drafts.get(name), execution, axes, n_samples)
+        site = site_of(execution, axes)
+        if site not in sites.setdefault(execution.key, []):
+            sites[execution.key].append(site)
+    notes = set(mode.notes)
+    if changed:
+        notes.add(f"keeps state between calls: {', '.join(changed)}")
+    batch = Batch(n_samples, other, batch_dim, second.others if second is not None else {})
+    layers, edges, dropped = mode.nodes.finish(drafts, batch)
+    notes |= {f"recurrent connection {source} -> {target}" for source, target in dropped}
+    ends = [s for t in tensors_in(outputs) for s in sorted(mode.provenance.get(t).sources)]
+    network = Network(
+        layers=layers,
+        edges=edges,
+        outputs=tuple(dict.fromkeys(s for s in ends if s != INPUT)),
+        origin=Origin("torch", type(model).__name__),
+        input_shapes=tuple(_without(t.shape, batch_dim) for t in tensors_in(mode.inputs)),
+        notes=tuple(sorted(notes)),
+    )
+    places = {key: tuple(found) for key, found in sites.items()}
+    return Trace(network, places, changed, frozenset(mode.ignored))
+
+
+def _without(shape: torch.Size, batch_dim: int | None) -> tuple[int, ...]:
+    if batch_dim is None or batch_dim >= len(shape):
+        return tuple(shape)
+    return tuple(shape[:batch_dim]) + tuple(shape[batch_dim + 1 :])
+
+
+def _second_run(
+    model: torch.nn.Module, inputs: Any, state: ModuleState, *, on_meta: bool
+) -> ShapeMode | None:
+    """Shapes at another batch size: for real, or first on meta tensors, which have no values.
+
+    None for a model that runs at one batch size only; the axes are then guessed from one run.
+    """
+    named = (*model.named_parameters(), *model.named_buffers())
+    meta = {name: t.detach().to("meta") for name, t in named}
+    for tensors in (meta, None) if on_meta else (None,):
+        mode = ShapeMode(model)
+        own = inputs if tensors is None else map_tensors(_to_meta, inputs)
+        try:
+            mode.run(own, tensors)
+        except ModelError:
+            continue
+        finally:
+            state.restore()
+            model.eval()
+        return mode
+    return None
+
+
+def _to_meta(t: torch.Tensor) -> torch.Tensor:
+    return t.to("meta")
+
+
+def _other_batch(n_samples: int) -> int:
+    return n_samples - 1 if n_samples > 2 else n_samples + 1
+
+
+def _batch_size(inputs: Any, batch_dim: int | None) -> int:
+    if batch_dim is None:
+        return 1
+    shapes = [t.shape for t in tensors_in(inputs)]
+    if not shapes or len(shapes[0]) <= batch_dim or shapes[0][batch_dim] < 1:
+        raise ModelError(
+            "trace the model",
+            received=f"an example input of shapes {[tuple(s) for s in shapes]}",
+            allowed=f"tensors with at least one sample along dimension {batch_dim}",
+            fix="give batch_dim=None for an example that is one sample without batch dimension",
+        )
+    return int(shapes[0][batch_dim])
+
+
+def _checked_example(model: torch.nn.Module, example: Any) -> Any:
+    if not tensors_in(example):
+        raise ModelError(
+            f"trace the model {type(model).__name__}",
+            received="no example input" if example is None else f"a {type(example).__name__}",
+            allowed="a torch tensor, a tuple or list of tensors, or a mapping of tensors",
+            fix="give an input the model accepts: load(model, torch.zeros(1, 3, 224, 224))",
+        )
+    return example
+
+
+def _on_device(model: torch.nn.Module, inputs: Any) -> Any:
+    """Inputs on the meta device if the parameters are."""
+    if any(p.device.type == "meta" for p in model.parameters()):
+        return map_tensors(_to_meta, inputs)
+    return inputs
+
+
+def _check_parameters(model: torch.nn.Module) -> None:
+    """Every parameter is initialised and finite, else one error that lists them."""
+    reasons = []
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, UninitializedParameter):
+            reasons.append(f"{name}: not initialised (lazy module; run it once first)")
+        elif parameter.device.type != "meta" and parameter.is_floating_point():
+            values = parameter.detach()
+            # the sum tells in one fast pass; only a bad one is looked into
+            n = 0 if values.sum().isfinite() else int((~torch.isfinite(values)).sum())
+            if n:
+                reasons.append(f"{name}: {n} of {parameter.numel()} values are NaN or infinite")
+    if reasons:
+        raise ModelError(
+            f"use the parameters of {type(model).__name__}",
+            received=f"{len(reasons)} parameters that cannot be used",
+            allowed="finite numbers",
+            fix="load a checkpoint that is whole, or train without overflow",
+            reasons=reasons,
+        )
