@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import time
 from pathlib import Path
 from types import ModuleType
+
+# OpenMP reads this when torch is imported: waiting threads shall not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from rich.console import Console

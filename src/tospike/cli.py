@@ -7,6 +7,7 @@ Heavy imports (torch, onnx, plotly) happen inside of the commands.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,9 @@ DataPath = Annotated[
 
 def main() -> None:
     """Entry point: a :class:`TospikeError` is printed on standard error, exit status 2."""
+    # Threads that spin while they wait slow each other down wherever a machine is shared; OpenMP
+    # reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except TospikeError as error:
@@ -437,12 +441,17 @@ def bench_measure_command(
     rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; medians are printed.")] = 7,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch.")] = None,
     only: Annotated[str, typer.Option(help="One network: vgg9_snn, vgg16 or gru.")] = "",
+    markdown: Annotated[Path | None, typer.Option(help="Write the table here, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Time of ts.measure over the bare forward pass, beside the peers that are installed."""
-    from tospike.bench.measure import bench_measure
+    from tospike.bench.measure import as_markdown, bench_measure
 
     result = bench_measure(rounds=rounds, threads=threads, only=only)
+    if markdown is not None:
+        from tospike.reporting.write import write_atomically
+
+        write_atomically(markdown, as_markdown(result).encode())
     if as_json:
         _print_json(result)
         return

@@ -84,7 +84,9 @@ def check_data(x: Any, y: Any = None, *, origin: str = "array", notes: Iterable[
     elif x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = np.argwhere(~np.isfinite(x))[0]
         number = int((~np.isfinite(x)).sum())
-        reasons.append(f"x has {number} NaN or infinite values, the first at index {tuple(bad.tolist())}")
+        reasons.append(
+            f"x has {number} NaN or infinite values, the first at index {tuple(bad.tolist())}"
+        )
     if y is not None:
         y = np.asarray(y)
         if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():

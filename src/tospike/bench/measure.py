@@ -110,3 +110,34 @@ def _neurobench(work: Workload, counts: dict[str, float]) -> None:
     found = metric(model, predictions, (torch.empty(_batch(work), 0), None))
     model.close_hooks()
     counts["neurobench"] = found["Effective_ACs"] + found["Effective_MACs"]
+
+
+def as_markdown(result: dict[str, Any]) -> str:
+    """The result of :func:`bench_measure` as a page for docs/results."""
+    lines = [
+        "# What measuring costs",
+        "",
+        "`tospike bench measure --markdown docs/results/measure.md` wrote this page. Time of one "
+        "pass, median over the rounds; the ratio to the bare forward pass is taken within each "
+        "round. The layers are traced once per module, before the first counted round.",
+        "",
+        ", ".join(f"{key} {value}" for key, value in result["machine"].items()) + ".",
+        "",
+        "| network | implementation | median | over bare forward | operations per inference |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in result["rows"]:
+        operations = row["synaptic_operations"]
+        lines.append(
+            f"| {row['title']} | {row['implementation']} | {row['seconds_median'] * 1e3:.1f} ms "
+            f"| {row['ratio_over_bare_forward']:.2f}× "
+            f"| {'' if operations is None else f'{operations:,.1f}'} |"
+        )
+    lines += [
+        "",
+        "Operations are those with a non-zero input, mean per inference. SpikingJelly counts "
+        "VGG-16 by its dense MAC counter (it has no counter of useful MACs); neither peer counts "
+        "inside of a GRU.",
+    ]
+    lines += [f"\n{peer}: {reason}." for peer, reason in result["absent"].items()]
+    return "\n".join(lines) + "\n"
