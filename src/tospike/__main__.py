@@ -1,0 +1,5 @@
+"""``python -m tospike``."""
+
+from tospike.cli import main
+
+main()
