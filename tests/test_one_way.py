@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,31 @@ def test_the_check_sees_a_violation(tmp_path: Path) -> None:
 def test_no_module_reads_files_beside_the_repository() -> None:
     for path in ROOT.rglob("*.py"):
         assert "/shared" not in path.read_text(), path
+
+
+def runtime_imports(path: Path) -> set[str]:
+    """Modules of tospike that a file imports at its top level when it runs (not for types)."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in found if name.split(".")[0] == "tospike"}
+
+
+def test_no_import_cycle() -> None:
+    names = {
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in ROOT.rglob("*.py")
+    }
+    # A package's __init__ may re-export from its modules, which import each other by full name;
+    # only cycles between plain modules matter.
+    plain = {name: path for name, path in names.items() if path.name != "__init__.py"}
+    order = TopologicalSorter(
+        {name: runtime_imports(path) & set(plain) for name, path in plain.items()}
+    )
+    order.prepare()  # raises CycleError with the cycle
+    assert order.is_active()
