@@ -11,6 +11,7 @@ import argparse
 import importlib.util
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -48,8 +49,10 @@ def images(console: Console) -> Decision:
     with console.status("(a) Fashion-MNIST CNN: running ANN, QNN, SNN and hybrids"):
         return ts.analyze(
             module("fashion_mnist", "model").trained_cnn(),
-            read_data(folder / "test.npz"),
-            calibration=read_data(folder / "calibration.npz"),
+            replace(read_data(folder / "test.npz"), origin="2500 test images"),
+            calibration=replace(
+                read_data(folder / "calibration.npz"), origin="512 training images"
+            ),
             options=Options(hybrid_timesteps=1),
             hybrids=2,
         )
@@ -61,15 +64,15 @@ def photographs(console: Console) -> tuple[Decision, Section, float]:
     trunk, photos = vgg.trunk().eval(), vgg.photos()
     with console.status("(b) VGG-16 trunk: measuring five photographs"):
         network = ts.load(trunk, torch.from_numpy(photos[:1]))
-        activity = ts.measure(trunk, photos)
+        activity = replace(ts.measure(trunk, photos), origin=f"{len(photos)} photographs")
         decision = ts.decide(network, activity)
     useful = sum(layer.synaptic_operations for layer in activity.layers.values())
     share = useful / network.n_synapses
     text = (
         f"The trained VGG-16 trunk (13 convolutions, {network.n_synapses / 1e9:.2f} GMAC at "
-        f"224 × 224) on {len(photos)} photographs. Only {share:.1%} of its multiply-accumulates "
-        "meet an input that is not zero; a machine that skips zeros does the rest for nothing "
-        "(compare Liu & Delbruck 2019, Fig. 4). The trunk was trained on for edge detection (HED); "
+        f"224 × 224) on {len(photos)} photographs. Only {100 * share:.1f} % of its "
+        "multiply-accumulates meet an input that is not zero; a machine that skips zeros saves "
+        "the rest (compare Liu & Delbruck 2019, Fig. 4). The trunk was trained on for edge detection (HED); "
         "its first layer sees the image itself, which has hardly any zeros."
     )
     figure = activity_figure(network, activity)
@@ -109,7 +112,7 @@ def main() -> None:
     first = images(console)
     render(first, console)
     second, zeros, share = photographs(console)
-    console.print(f"\nVGG-16 trunk: {share:.1%} of the MACs have an input that is not zero")
+    console.print(f"\nVGG-16 trunk: {100 * share:.1f} % of the MACs have an input that is not zero")
     third, deltas = speech(console)
     console.print(f"\nNSNet2: {third.verdict}")
     report(

@@ -8,6 +8,7 @@ Cost  : 12.4 M multiply-accumulates per image, 157 330 parameters.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -17,33 +18,31 @@ HERE = Path(__file__).resolve().parent
 CHECKPOINT = HERE / "cnn.pt"
 
 
-def _block(cin: int, cout: int) -> list[nn.Module]:
-    """3x3 convolution, batch norm, ReLU: ``(N, cin, H, W) -> (N, cout, H, W)``."""
-    # No bias: the batch norm that follows brings its own shift.
-    return [
-        nn.Conv2d(cin, cout, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(cout),
-        nn.ReLU(),
-    ]
+class FashionCNN(nn.Sequential):
+    """Five 3 x 3 convolutions with batch norm and ReLU, global average pool, linear classifier."""
+
+    def __init__(self) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        # (inputs, outputs, pool behind): 28 x 28, 14 x 14, 14 x 14, 7 x 7, 7 x 7 pixels
+        blocks = ((1, 24, True), (24, 48, False), (48, 48, True), (48, 96, False), (96, 96, False))
+        for i, (cin, cout, pool) in enumerate(blocks, start=1):
+            layers[f"conv{i}"] = nn.Conv2d(cin, cout, kernel_size=3, padding=1, bias=False)
+            layers[f"norm{i}"] = nn.BatchNorm2d(cout)
+            layers[f"relu{i}"] = nn.ReLU()
+            if pool:
+                layers[f"pool{i}"] = nn.MaxPool2d(2)
+        layers["mean"] = nn.AdaptiveAvgPool2d(1)
+        layers["flat"] = nn.Flatten()
+        layers["fc"] = nn.Linear(96, 10)
+        super().__init__(layers)
 
 
-def cnn() -> nn.Sequential:
-    """Return the untrained network, a plain ``nn.Sequential``; load ``cnn.pt`` into it."""
-    return nn.Sequential(
-        *_block(1, 24),  # 28 x 28
-        nn.MaxPool2d(2),
-        *_block(24, 48),  # 14 x 14
-        *_block(48, 48),
-        nn.MaxPool2d(2),
-        *_block(48, 96),  # 7 x 7
-        *_block(96, 96),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(96, 10),
-    )
+def cnn() -> FashionCNN:
+    """Return the untrained network; load ``cnn.pt`` into it."""
+    return FashionCNN()
 
 
-def trained_cnn(checkpoint: Path = CHECKPOINT) -> nn.Sequential:
+def trained_cnn(checkpoint: Path = CHECKPOINT) -> FashionCNN:
     """Return the network with the weights of ``cnn.pt``, in evaluation mode."""
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint {checkpoint.name}: run train.py in its folder")

