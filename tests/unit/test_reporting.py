@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 
 import fixture_decision as fixtures
@@ -23,6 +24,7 @@ from tospike.errors import OptionError, StatisticError, TospikeError
 from tospike.reporting import (
     Section,
     activity_figure,
+    read_report,
     report,
     temporal_figure,
 )
@@ -107,8 +109,24 @@ def test_modelled_bars_are_hatched_and_the_reference_is_marked() -> None:
     assert [i for i, name in enumerate(names) if "reference" in name] == [0]
     assert [i for i, name in enumerate(names) if "modelled" in name] == [1]
     assert [i for i, name in enumerate(names) if "winner" in name] == [8]
-    (line,) = figure["layout"]["shapes"]
+    band, line = figure["layout"]["shapes"]
     assert line["x0"] == pytest.approx(0.412)
+    rows = figure["data"][0]["y"]
+    assert (band["y0"], band["y1"]) == (rows[8] - 0.5, rows[8] + 0.5)
+
+
+def test_rows_of_one_mode_stand_together_and_what_misses_the_floor_is_pale() -> None:
+    image = DECISIONS["image"]
+    mixed = replace(image, implementations=image.implementations[::-1])
+    figure = energy_figure(mixed)
+    names = [row[0] for row in figure["data"][0]["customdata"]]
+    modes = [next(i.mode for i in image.implementations if i.name == name) for name in names]
+    assert modes == ["hybrid", *["snn"] * 4, *["qnn"] * 2, *["ann"] * 2]
+    rows = figure["data"][0]["y"]
+    gaps = [round(b - a, 3) for a, b in pairwise(rows)]
+    assert gaps == [1.4, 1, 1, 1, 1.4, 1, 1.4, 1]
+    # floor 90 %: the SNNs with 89.7, 86.1 and 73.4 % miss it
+    assert figure["data"][0]["marker"]["opacity"] == [1, 1, 0.4, 0.4, 0.4, 1, 1, 1, 1]
 
 
 def test_what_the_parts_leave_out_is_drawn_as_other() -> None:
@@ -135,12 +153,13 @@ def test_the_layer_map_shows_rates_and_break_even() -> None:
     assert rates["x"] == [1, 2, 3, 4, 5]
     distances = [0.62 / 0.4, 0.47 / (0.42 / 1.1), 0.21 / (0.42 / 1.15), 0.09 / 0.35, 0.31 / 0.336]
     assert rates["marker"]["color"] == pytest.approx(np.log10(distances), abs=1e-3)
+    assert rates["text"] == ["1.55×", "1.23×", "0.57×", "0.26×", "0.92×"]
     assert traces["spiking wins in this layer"]["x"][::3] == [3, 4, 5]
     assert traces["spiking loses"]["x"][::3] == [1, 2]
     assert traces["runs as SNN"]["x"] == [3, 4]
     assert traces["runs as ANN, cannot receive spikes"]["x"] == [0]
     for part in ("features.3", "32×14×14 → 64×14×14", "3.61 M synapses", "0.62", "0.4", "1.55×"):
-        assert part in rates["text"][0]
+        assert part in rates["hovertext"][0]
 
 
 def test_layers_that_never_spike_are_marked() -> None:
@@ -165,7 +184,12 @@ def test_constants_that_move_nothing_are_not_drawn(tmp_path: Path) -> None:
     still = DECISIONS["image"].sensitivities[-1:]
     decision = replace(DECISIONS["image"], sensitivities=still)
     assert sensitivity_figure(decision) is None
-    assert "No single constant, anywhere in its range" in page(decision, tmp_path)
+    text = page(decision, tmp_path)
+    assert (
+        "None of the constants tried, anywhere in its range, reverses the verdict: "
+        "P(hybrid: 2 layers spike, T=8 cheaper) stays 14 %."
+    ) in text
+    assert "The ANN model matters: spiking wins against ann_dense (71 %)." in text
 
 
 def test_activity_figure_and_its_mean() -> None:
@@ -320,6 +344,88 @@ def test_without_labels_agreement_takes_the_place_of_accuracy(tmp_path: Path) ->
     assert "agreement 98.0 % with the float network" in page(decision, tmp_path)
 
 
+def test_lines_that_differ_in_one_number_become_one() -> None:
+    lines = [f"mac of {bits} bit is outside of (8, 16)" for bits in (7, 3, 5)]
+    lines += ["a 1 b 2", "a 3 b 4", "only once", "only once"]
+    assert say.merged(lines) == {
+        "mac of 3, 5 and 7 bit is outside of (8, 16)": lines[:3],
+        "a 1 b 2": ["a 1 b 2"],
+        "a 3 b 4": ["a 3 b 4"],
+        "only once": ["only once"],
+    }
+    assert list(say.merged(f"{n + 0.25} adds" for n in range(1, 20))) == ["1.25 to 19.25 adds"]
+    # Digits inside of a name are no number: horowitz_2014_45nm stays.
+    assert len(say.merged(["x_2014_45nm: a", "x_2015_45nm: a"])) == 2
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.from_regex(r"[ab] \d{1,2} [cd] \d{1,2}(\.\d)?", fullmatch=True)))
+def test_merging_loses_no_line(lines: list[str]) -> None:
+    found = say.merged(lines)
+    assert sorted(line for group in found.values() for line in group) == sorted(set(lines))
+
+
+def test_points_far_below_the_floor_do_not_squeeze_the_pareto_figure() -> None:
+    image = DECISIONS["image"]
+    assert image.accuracy_floor == 0.9
+    figure = pareto_figure(image)
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert low > 73.4
+    assert high > 91.2
+    far = next(trace for trace in figure["data"] if trace["name"].startswith("far below"))
+    assert far["text"] == ["73 %"]
+    assert low < far["y"][0] < 86.1
+    free = pareto_figure(replace(image, accuracy_floor=None))
+    assert free["layout"]["yaxis"]["range"][0] < 73.4
+
+
+def test_an_unknown_accuracy_is_not_called_below_the_floor(tmp_path: Path) -> None:
+    image = DECISIONS["image"]
+    items = tuple(
+        replace(item, accuracy=None) if item.mode == "ann" else item
+        for item in image.implementations
+    )
+    shown = [say.below_floor(item, image) for item in items]
+    assert shown == [False, False, False, False, True, True, True, False, False]
+
+
+def test_a_path_in_the_title_is_cut_to_the_file() -> None:
+    image = DECISIONS["image"]
+    path = replace(image, data={"origin": "/home/x/data/test.npz"})
+    assert say.part_title(path) == "FashionCNN on test.npz"
+    assert say.part_title(replace(image, data={"origin": "x" * 80})) == "FashionCNN"
+
+
+@pytest.mark.parametrize("name", ["image", "stream", "empty", "deep"])
+def test_a_report_gives_its_decisions_back(tmp_path: Path, name: str) -> None:
+    decision = DECISIONS[name]
+    (back,) = read_report(report(decision, tmp_path / "r.html"))
+    assert back.as_dict() == decision.as_dict()
+    assert back.verdict == decision.verdict
+
+
+def test_hostile_decisions_come_back_too(tmp_path: Path) -> None:
+    first, second = read_report(
+        report([DECISIONS["hostile"], DECISIONS["image"]], tmp_path / "r.html")
+    )
+    assert first.winner == DECISIONS["hostile"].winner
+    assert math.isnan(first.implementations[1].energy_J)
+    assert second == replace(DECISIONS["image"])
+
+
+def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    with pytest.raises(TospikeError, match="FileNotFoundError"):
+        read_report(path)
+    path.write_text("<p>")
+    with pytest.raises(TospikeError, match="without the element"):
+        read_report(path)
+    report(DECISIONS["image"], path)
+    path.write_text(path.read_text().replace('"schema_version":"1.0"', '"schema_version":"9"'))
+    with pytest.raises(TospikeError, match="schema version '9'"):
+        read_report(path)
+
+
 # --- the page ----------------------------------------------------------------------------------
 
 
@@ -350,6 +456,42 @@ def test_parts_titles_and_extra_sections(tmp_path: Path) -> None:
     assert "<p>One.</p><p>Two.</p>" in text
     assert ">unused<" not in text
     assert page(image, tmp_path).count("Parts of this report") == 0
+
+
+def test_one_implementation_is_reported(tmp_path: Path) -> None:
+    image = DECISIONS["image"]
+    alone = replace(
+        image,
+        implementations=image.implementations[:1],
+        winner=image.implementations[0].name,
+        p_snn_wins=None,
+        p_snn_wins_by_model={},
+        sensitivities=(),
+        challenger="",
+    )
+    assert pareto_figure(alone) is None
+    text = page(alone, tmp_path)
+    assert "Only one accuracy is known" in text
+    assert "Winner and reference" in text
+    assert "What could reverse the verdict" not in text
+
+
+def test_where_no_layer_can_spike_there_is_no_layer_map(tmp_path: Path) -> None:
+    assert "Layer map" in page(DECISIONS["image"], tmp_path)
+    text = page(DECISIONS["stream"], tmp_path)
+    assert "Layer map" not in text
+    assert "Layers that can spike</div>" in text
+
+
+def test_temporal_sparsity_is_drawn_once(tmp_path: Path) -> None:
+    figure = temporal_figure(fixtures.small_activity(fixtures.small_network(2)))
+    section = Section("Γ", figures=(figure,), belongs_to=0)
+    alone = page(DECISIONS["stream"], tmp_path)
+    both = page(DECISIONS["stream"], tmp_path, extra_sections=[section])
+    assert alone.count("Temporal sparsity Γ: share") == 1
+    assert both.count("<figcaption>Temporal sparsity Γ: share") == 1
+    # The section stands before the implementations, near the verdict.
+    assert both.index(">Γ</h3>") < both.index("Energy and accuracy of every implementation")
 
 
 def test_time_is_utc(tmp_path: Path) -> None:

@@ -101,10 +101,11 @@ def _activity_layout(rows: list[Any]) -> dict[str, Any]:
         layout["annotations"] = [
             {
                 "name": "ink",
-                "text": f"mean weighted by synapses: {say.percent(mean)}",
+                "text": f"dashed: mean weighted by synapses, {say.percent(mean)}",
                 "xref": "paper",
-                "x": 0.01,
-                "y": 100 * mean,
+                "x": 0.0,
+                "yref": "paper",
+                "y": 1.0,
                 "xanchor": "left",
                 "yanchor": "bottom",
                 "showarrow": False,
@@ -167,7 +168,8 @@ def temporal_lines(layers: Mapping[str, Mapping[Any, float]]) -> Figure | None:
             "y": [significant(100 * gamma) for _, gamma in points],
             "line": {
                 "color": CYCLE[i % len(CYCLE)],
-                "dash": _DASHES[(i // len(CYCLE)) % len(_DASHES)],
+                # Lines of layers that see the same signal coincide: dashes let both be seen.
+                "dash": _DASHES[i % len(_DASHES)],
                 "width": 2,
             },
             "customdata": [[label(name, 60), f"{theta:g}"] for theta, _ in points],

@@ -3,6 +3,7 @@ decision has nothing to draw in it (no labels, no sensitivities)."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tospike.decision.record import Decision, ImplementationResult, Sensitivity
@@ -16,6 +17,7 @@ from tospike.reporting.palette import (
 )
 from tospike.reporting.plot import (
     Figure,
+    band,
     base_layout,
     faded,
     horizontal_line,
@@ -29,6 +31,10 @@ from tospike.reporting.plot import (
 
 #: sensitivities drawn; the table holds all
 MAX_SENSITIVITIES = 12
+#: more implementations than this, and the rows of the chart stand closer together
+MANY = 10
+#: accuracies more than this below the floor are drawn at the lower edge of the Pareto figure
+SHOWN_BELOW_FLOOR = 0.12
 
 
 def shares(item: ImplementationResult) -> dict[str, float]:
@@ -46,19 +52,65 @@ def shares(item: ImplementationResult) -> dict[str, float]:
 
 
 def energy_figure(decision: Decision) -> Figure | None:
-    """Energy per inference of every implementation, stacked by component, with 5-95 % bars."""
-    items = [item for item in decision.implementations if say.finite(item.energy_J) is not None]
+    """Energy per inference of every implementation, stacked by component, with 5-95 % bars.
+
+    Rows of one mode stand together. Bars of what is below the floor of accuracy are pale: the
+    verdict may not choose them.
+    """
+    priced = [item for item in decision.implementations if say.finite(item.energy_J) is not None]
+    items = [item for mode in _modes(priced) for item in priced if item.mode == mode]
     if not items:
         return None
     highs = [max(item.energy_J, say.finite(item.energy_high_J) or 0.0) for item in items]
     scale, unit = prefix_scale(max(highs) or 1.0)
-    rows = list(range(len(items)))
+    rows = _row_places(items)
+    traces = [
+        *_energy_bars(items, rows, scale, decision),
+        _energy_totals(items, rows, highs, scale, decision),
+    ]
+    base = say.reference(decision)
+    merit_name = say.merit_name(decision)
+    marks = "× reference" + (f" · {merit_name}" if merit_name else "")
+    note = f"  –  beside the bars: {marks}" if base in items else ""
+    titles = [_row_title(item, decision, len(items) > MANY) for item in items]
+    lines = max(title.count("<br>") + 1 for title in titles)
+    height = 30 if len(items) > MANY else max(42, 18 * lines)
+    layout = base_layout(120 + height * round(rows[-1] + 1)) | {
+        "barmode": "stack",
+        "meta": "text-right",
+        "bargap": 0.35,
+        "xaxis": {
+            "title": {"text": f"energy per inference ({unit}){note}"},
+            "rangemode": "tozero",
+            "range": [0, 1.3 * max(highs) / scale or 1.0],
+        },
+        "yaxis": {
+            "tickvals": rows,
+            "ticktext": titles,
+            "range": [rows[-1] + 0.5, -0.5],
+            "automargin": True,
+            "showgrid": False,
+            "zeroline": False,
+        },
+    }
+    layout["shapes"] = [
+        band(row) for row, item in zip(rows, items, strict=True) if item.name == decision.winner
+    ]
+    if base in items:
+        layout["shapes"].append(vertical_line(base.energy_J / scale, dash="dot"))
+    return {"data": traces, "layout": layout}
+
+
+def _energy_bars(
+    items: list[ImplementationResult], rows: list[float], scale: float, decision: Decision
+) -> list[dict[str, Any]]:
+    """One trace per component; hatched where nothing was run, pale below the floor."""
     by_item = [shares(item) for item in items]
     parts = list(dict.fromkeys(part for found in by_item for part in found))
     parts = [part for part in parts if any(found.get(part) for found in by_item)] or parts
     colours = part_colours(parts)
     hatch = ["/" if item.evidence != "measured" else "" for item in items]
-    traces: list[dict[str, Any]] = [
+    return [
         {
             "type": "bar",
             "orientation": "h",
@@ -67,6 +119,7 @@ def energy_figure(decision: Decision) -> Figure | None:
             "x": [significant(found.get(part, 0.0) / scale) for found in by_item],
             "marker": {
                 "color": colours[part],
+                "opacity": [0.4 if say.below_floor(item, decision) else 1 for item in items],
                 "pattern": {"shape": hatch, "size": 6, "fillmode": "overlay"},
             },
             "customdata": [
@@ -78,34 +131,21 @@ def energy_figure(decision: Decision) -> Figure | None:
         }
         for part in parts
     ]
-    traces.append(_energy_totals(items, rows, highs, scale, decision))
-    base = say.reference(decision)
-    layout = base_layout(120 + 42 * len(items)) | {
-        "barmode": "stack",
-        "meta": "text-right",
-        "bargap": 0.35,
-        "xaxis": {
-            "title": {"text": f"energy per inference ({unit})"},
-            "rangemode": "tozero",
-            "range": [0, 1.3 * max(highs) / scale or 1.0],
-        },
-        "yaxis": {
-            "tickvals": rows,
-            "ticktext": [_row_title(item, decision) for item in items],
-            "range": [len(items) - 0.5, -0.5],
-            "automargin": True,
-            "showgrid": False,
-            "zeroline": False,
-        },
-    }
-    if base in items:
-        layout["shapes"] = [vertical_line(base.energy_J / scale, dash="dot")]
-    return {"data": traces, "layout": layout}
 
 
-def _row_title(item: ImplementationResult, decision: Decision) -> str:
-    """Name beside a bar, with what marks it out."""
-    text = wrapped(item.name)
+def _row_places(items: list[ImplementationResult]) -> list[float]:
+    """Where each row stands: one after the other, with a gap where the mode changes."""
+    places, place = [], 0.0
+    for i, item in enumerate(items):
+        if i:
+            place += 1.4 if item.mode != items[i - 1].mode else 1.0
+        places.append(place)
+    return places
+
+
+def _row_title(item: ImplementationResult, decision: Decision, dense: bool) -> str:
+    """Name beside a bar, with what marks it out (on a line of its own, if there is room)."""
+    text = wrapped(item.name, 30, 1) if dense else wrapped(item.name)
     if item.name == decision.winner:
         text = f"<b>{text}</b>"
     marks = [
@@ -117,24 +157,26 @@ def _row_title(item: ImplementationResult, decision: Decision) -> str:
         )
         if here
     ]
-    return f"{text}<br><i>{', '.join(marks)}</i>" if marks else text
+    between = " – " if dense else "<br>"
+    return f"{text}{between}<i>{', '.join(marks)}</i>" if marks else text
 
 
 def _energy_totals(
     items: list[ImplementationResult],
-    rows: list[int],
+    rows: list[float],
     highs: list[float],
     scale: float,
     decision: Decision,
 ) -> dict[str, Any]:
     """The whiskers, and the text to the right of each bar: ratio to the reference, accuracy."""
     base, merit = say.reference(decision), say.merit_name(decision)
-    texts = []
+    texts: list[str] = []
     for item in items:
         ratio = say.relative(item, base)
         pieces = [] if ratio is None or item.reference else [say.times(ratio)]
         if (value := say.merit(item, merit)) is not None:
-            pieces.append(say.percent(value))
+            missed = " (below the floor)" if say.below_floor(item, decision) else ""
+            pieces.append(f"{say.percent(value)}{missed}")
         texts.append("  " + " · ".join(pieces))
     up = [high - item.energy_J for high, item in zip(highs, items, strict=True)]
     down = [
@@ -178,31 +220,40 @@ def _energy_totals(
 
 
 def pareto_figure(decision: Decision) -> Figure | None:
-    """Accuracy against energy (logarithmic), the Pareto front drawn through its points."""
+    """Accuracy against energy (logarithmic), the Pareto front drawn through its points.
+
+    None where fewer than two accuracies are known: one point shows nothing.
+    """
     merit = say.merit_name(decision)
     items = [
         item
         for item in decision.implementations
         if say.merit(item, merit) is not None and (say.finite(item.energy_J) or 0.0) > 0
     ]
-    if not items:
+    if len(items) < 2:
         return None
     traces = [_front(items, merit), *(_mode_trace(items, mode, decision) for mode in _modes(items))]
     values = [item.energy_J for item in items]
     values += [v for item in items if (v := say.finite(item.energy_low_J) or 0.0) > 0]
     values += [v for item in items if (v := say.finite(item.energy_high_J) or 0.0) > 0]
     accuracies = [_height(item, merit) for item in items]
-    room = 0.12 * (max(accuracies) - min(accuracies)) or 1.0
+    floor = say.merit_floor(decision)
+    lowest = -math.inf if floor is None else 100 * (floor - SHOWN_BELOW_FLOOR)
+    far = [item for item in items if _height(item, merit) < lowest]
+    if len(far) == len(items):
+        far, lowest = [], -math.inf
+    bottom = max(lowest, min(accuracies))
+    room = 0.12 * (max(accuracies) - bottom) or 1.0
+    traces += _far_below(far, merit, bottom - 0.5 * room)
     layout = base_layout(430) | {
         "xaxis": log_axis(values, "J", "energy per inference (5–95 %)"),
         "yaxis": {
             "title": {"text": f"{merit} (%)"},
-            "range": [min(accuracies) - room, max(accuracies) + room],
+            "range": [bottom - room, max(accuracies) + 1.5 * room],
             "zeroline": False,
             "automargin": True,
         },
     }
-    floor = say.merit_floor(decision)
     if floor is not None:
         layout["shapes"] = [horizontal_line(100 * floor)]
         layout["annotations"] = [
@@ -218,6 +269,36 @@ def pareto_figure(decision: Decision) -> Figure | None:
             }
         ]
     return {"data": [trace for trace in traces if trace], "layout": layout}
+
+
+def _far_below(items: list[ImplementationResult], merit: str, edge: float) -> list[dict[str, Any]]:
+    """Points far below the floor, at the lower edge: drawn to scale they would squeeze the rest."""
+    if not items:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers+text",
+            "meta": "ink",
+            "name": "far below the floor, off the scale",
+            "x": [significant(item.energy_J) for item in items],
+            "y": [significant(edge) for _ in items],
+            "text": [f"{_height(item, merit):.0f} %" for item in items],
+            "textposition": "middle right",
+            "marker": {
+                "symbol": "triangle-down-open",
+                "size": 11,
+                "color": [mode_style(item.mode)[0] for item in items],
+                "line": {"width": 2},
+            },
+            "customdata": [
+                [label(item.name), say.energy(item.energy_J), f"{_height(item, merit):.1f}"]
+                for item in items
+            ],
+            "hovertemplate": "%{customdata[0]}<br>%{customdata[1]}"
+            f"<br>{merit} %{{customdata[2]}} %<extra></extra>",
+        }
+    ]
 
 
 def _modes(items: list[ImplementationResult]) -> list[str]:
@@ -257,11 +338,12 @@ def _mode_trace(items: list[ImplementationResult], mode: str, decision: Decision
         "name": label(say.mode_title(mode), 24),
         "x": [significant(value) for value in energies],
         "y": [_height(item, merit) for item in chosen],
-        "text": [
-            f"<b>{wrapped(item.name, 18)}</b>" if item.name == decision.winner else ""
+        "text": [_point_title(item, decision) for item in chosen],
+        "textposition": [
+            # Left of and above the winner is nothing: it would be cheaper and better.
+            "top left" if item.name == decision.winner else "bottom right"
             for item in chosen
         ],
-        "textposition": "bottom center",
         "marker": {
             "color": colour,
             "symbol": [symbol if item.on_pareto_front else f"{symbol}-open" for item in chosen],
@@ -296,6 +378,13 @@ def _mode_trace(items: list[ImplementationResult], mode: str, decision: Decision
         "hovertemplate": "%{customdata[0]} (%{customdata[3]})<br>%{customdata[1]}, "
         f"5–95 %: %{{customdata[2]}}<br>{merit} %{{y:.1f}} %<extra></extra>",
     }
+
+
+def _point_title(item: ImplementationResult, decision: Decision) -> str:
+    """The winner's name; of SNNs the number of time steps."""
+    if item.name == decision.winner:
+        return f"<b>{wrapped(item.name, 30, 1)}</b>"
+    return f"T={item.timesteps}" if item.mode == "snn" and item.timesteps else ""
 
 
 def _p_of_challenger(decision: Decision) -> float | None:

@@ -12,6 +12,8 @@ from tospike.reporting.plot import Figure, base_layout, label, log_axis, signifi
 
 #: more layers than this and not every name is printed under the axis
 MAX_TICKS = 32
+#: up to this many layers, the distance is written beside every dot; beyond, a colour bar says it
+MAX_WRITTEN = 20
 
 
 def layer_figure(decision: Decision) -> Figure | None:
@@ -28,7 +30,7 @@ def layer_figure(decision: Decision) -> Figure | None:
         *_silent_trace(layers, min(values, default=0.1)),
         *_mode_strip(layers),
     ]
-    layout = base_layout(500) | {
+    layout = base_layout(500 if any(_rate(layer) for layer in layers) else 400) | {
         # Room for the legend, which stands on several lines on paper and on a phone.
         "margin": {"l": 60, "r": 20, "t": 76, "b": 56},
         "barmode": "overlay",
@@ -88,18 +90,21 @@ def _rate(layer: LayerResult) -> float | None:
     return value if value is not None and value > 0 else None
 
 
-def layer_hover(layer: LayerResult) -> str:
-    """The tooltip of a layer."""
+def layer_hover(layer: LayerResult, short: bool = False) -> str:
+    """The tooltip of a layer; the short one leaves to the table what does not bear on spiking."""
     lines = [f"<b>{label(layer.name, 60)}</b> ({label(layer.kind, 20)})"]
-    if shapes := say.shapes(layer):
-        lines.append(shapes)
-    lines += [
-        f"{say.amount(layer.n_synapses)} synapses, {say.amount(layer.n_neurons)} neurons, "
-        f"{say.amount(layer.n_weights)} weights",
-        f"zero fraction {say.percent(layer.zero_fraction)}",
+    if not short:
+        if shapes := say.shapes(layer):
+            lines.append(shapes)
+        lines.append(
+            f"{say.amount(layer.n_synapses)} synapses, {say.amount(layer.n_neurons)} neurons, "
+            f"{say.amount(layer.n_weights)} weights"
+        )
+        lines.append(f"zero fraction {say.percent(layer.zero_fraction)}")
+    lines.append(
         f"spikes per synapse {say.number(layer.spikes_per_synapse)}, "
-        f"break-even {say.break_even(layer.break_even_spikes_per_synapse)}",
-    ]
+        f"break-even {say.break_even(layer.break_even_spikes_per_synapse)}"
+    )
     if (distance := say.distance(layer)) is not None:
         lines.append(f"distance {say.times(distance)}")
     lines.append(f"mode: {label(say.mode_title(layer.mode), 20)}")
@@ -174,10 +179,12 @@ def _rate_traces(layers: list[LayerResult]) -> list[dict[str, Any]]:
     ]
     if not shown:
         return []
+    written = len(layers) <= MAX_WRITTEN
     return [
         {
             "type": "scatter",
-            "mode": "markers",
+            "mode": "markers+text" if written else "markers",
+            "meta": "ink",
             "name": "measured spikes per synapse",
             "showlegend": False,
             "x": [i for i, *_ in shown],
@@ -188,6 +195,7 @@ def _rate_traces(layers: list[LayerResult]) -> list[dict[str, Any]]:
                 "colorscale": DISTANCE_SCALE,
                 "cmin": -1.5,
                 "cmax": 1.5,
+                "showscale": not written,
                 "colorbar": {
                     "title": {"text": "distance to<br>break-even"},
                     "tickvals": [-1.5, -1, -0.5, 0, 0.5, 1, 1.5],
@@ -199,9 +207,15 @@ def _rate_traces(layers: list[LayerResult]) -> list[dict[str, Any]]:
                     "outlinewidth": 0,
                 },
             },
-            "text": [layer_hover(layer) for _, layer, _, _ in shown],
-            "hovertemplate": "%{text}<extra></extra>",
-        }
+            # The distance stands on the side away from the dash.
+            "text": [say.times(rate / even) for _, _, rate, even in shown] if written else "",
+            "textposition": [
+                "bottom center" if rate < even else "top center" for _, _, rate, even in shown
+            ],
+            "cliponaxis": False,
+            "hovertext": [layer_hover(layer, len(layers) > MAX_TICKS) for _, layer, _, _ in shown],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        },
     ]
 
 
@@ -242,6 +256,7 @@ def _mode_strip(layers: list[LayerResult]) -> list[dict[str, Any]]:
                 "name": f"runs as {label(title, 40)}",
                 "x": [i for i, _ in chosen],
                 "y": [1 for _ in chosen],
+                "width": 1.0 if len(layers) > MAX_TICKS else 0.85,
                 "yaxis": "y2",
                 "marker": {"color": NEUTRAL if barred else mode_style(mode)[0]},
                 "text": [

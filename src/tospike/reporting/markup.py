@@ -86,6 +86,19 @@ class Cell:
     kind: str = ""
 
 
+def informative(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]]
+) -> tuple[list[Column], list[list[Cell]]]:
+    """Without the columns (but the first) that hold nothing, or a dash in every row."""
+    empty = ("", "–")
+    kept = [
+        i
+        for i in range(len(columns))
+        if i == 0 or any(str(row[i].content) not in empty for row in rows)
+    ]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
 def table(
     caption: str,
     columns: Sequence[Column],

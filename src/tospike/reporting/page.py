@@ -14,10 +14,20 @@ from typing import Any
 
 from tospike.decision.record import Decision
 from tospike.reporting import wording as say
-from tospike.reporting.markup import Cell, Column, Html, data_block, el, join, span, table
+from tospike.reporting.markup import (
+    Cell,
+    Column,
+    Html,
+    data_block,
+    el,
+    informative,
+    join,
+    span,
+    table,
+)
 from tospike.reporting.parts import Numbering, decision_part, section_part
 from tospike.reporting.section import Section
-from tospike.reporting.tables import badge
+from tospike.reporting.tables import dot
 
 Part = tuple[str, Decision | Section]
 
@@ -46,7 +56,7 @@ def page(parts: Sequence[Part], extra: Sequence[Section], title: str, now: datet
             bodies.append(section_part(content, name, ident, numbering))
     decisions = [content for _, content in everything if isinstance(content, Decision)]
     body = [
-        _header(title, now),
+        _header(title if len(everything) > 1 else title.removesuffix(f" {parts[0][0]}"), now),
         _contents(everything, idents) if len(everything) > 1 else "",
         el("noscript", el("p", "Figures need JavaScript; the tables below hold their numbers.")),
         el("main", *bodies, _bibliography(decisions)),
@@ -100,10 +110,10 @@ def _contents(parts: Sequence[Part], idents: Sequence[str]) -> Html:
     columns = (
         Column("part"),
         Column("verdict or content"),
-        Column("P(SNN wins)", True),
         Column("winner"),
         Column("energy", True),
         Column("× reference", True),
+        Column("P(SNN wins)", True),
     )
     rows = []
     for ident, (name, content) in zip(idents, parts, strict=True):
@@ -117,16 +127,16 @@ def _contents(parts: Sequence[Part], idents: Sequence[str]) -> Html:
         rows.append(
             [
                 Cell(link),
-                Cell(content.verdict, kind="note"),
-                Cell(say.probability(content.p_snn_wins), say.finite(content.p_snn_wins)),
-                Cell(join((badge(best.mode), " ", best.name)) if best else say.DASH),
+                Cell(say.summary(content.verdict), kind="note"),
+                Cell(join((dot(best.mode), best.name)) if best else say.DASH, kind="winner"),
                 Cell(say.energy(best.energy_J) if best else say.DASH),
                 Cell(say.times(ratio), ratio),
+                Cell(say.probability(content.p_snn_wins), say.finite(content.p_snn_wins)),
             ]
         )
     return el(
         "nav",
-        table("Parts of this report", columns, rows, sortable=False),
+        table("Parts of this report", *informative(columns, rows), sortable=False),
         attrs={"aria-label": "Contents"},
     )
 
@@ -181,11 +191,12 @@ def _footer(decisions: Sequence[Decision], now: datetime) -> Html:
     lines = [f"Written by tospike {_version()} on {now:%Y-%m-%d %H:%M:%S} UTC."]
     for decision in decisions:
         name = decision.network.get("name", "network")
-        digest = decision.network.get("sha256") or "unknown"
+        digest = decision.network.get("sha256")
+        digest = f", SHA-256 {digest}" if digest else ""
         origin = decision.data.get("origin") or "unknown data"
         samples = decision.data.get("n_samples")
         count = f", {samples} samples" if samples is not None else ""
-        lines.append(f"Network {name}, SHA-256 {digest}; data: {origin}{count}.")
+        lines.append(f"Network {name}{digest}; data: {origin}{count}.")
     lines.append(
         "Figures are drawn by plotly.js (MIT licence), which this file carries; the file makes no "
         "request to any host. The decision as JSON is in the element #tospike-decision."

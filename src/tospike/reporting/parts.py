@@ -9,21 +9,26 @@ from typing import Any
 
 from tospike.decision.record import Decision, ImplementationResult
 from tospike.reporting import wording as say
-from tospike.reporting.activity_figures import temporal_lines
+from tospike.reporting.activity_figures import TEMPORAL_TITLE, temporal_lines
 from tospike.reporting.figures import energy_figure, pareto_figure, sensitivity_figure
 from tospike.reporting.layer_map import layer_figure
 from tospike.reporting.markup import Html, bullets, data_block, definitions, div, el, join, span
 from tospike.reporting.plot import Figure
 from tospike.reporting.section import Section, figure_dict
 from tospike.reporting.tables import (
-    badge,
     break_even_table,
+    dot,
     implementation_table,
     layer_table,
     mapping_table,
     model_table,
     sensitivity_table,
 )
+
+#: lines of a warning box that are not folded
+SHOWN_ALERTS = 3
+#: tables with more rows than this are folded where a figure shows the same
+OPEN_ROWS = 10
 
 
 @dataclass
@@ -61,13 +66,13 @@ def decision_part(
         _verdict(decision),
         _key_numbers(decision),
         _alerts(decision),
-        _implementations(decision, numbering),
-        _layers(decision, numbering),
-        _sensitivity(decision, numbering),
         *(
             section_part(section, section.title, f"{ident}-extra-{i}", numbering, 3)
             for i, section in enumerate(extra, start=1)
         ),
+        _implementations(decision, numbering),
+        _layers(decision, numbering, temporal=not any(map(_shows_temporal, extra))),
+        _sensitivity(decision, numbering),
         _rests_on(decision),
     ]
     return el("section", *pieces, attrs={"id": ident, "class": "part"})
@@ -113,44 +118,67 @@ def _key_numbers(decision: Decision) -> Html:
     """The numbers that one looks for first."""
     best, base, snn = say.winner(decision), say.reference(decision), say.best_snn(decision)
     merit = say.merit_name(decision)
-    cards = [_probability_card(decision)]
+    cards = []
     if best is not None:
-        cards.append(_implementation_card("Winner", best, base, merit))
+        name = "Winner and reference" if best is base else "Winner"
+        cards.append(_implementation_card(name, best, base, merit))
     if base is not None and base is not best:
         cards.append(_implementation_card("Reference", base, None, merit))
     if snn is not None and snn is not best:
-        met = say.meets_floor(snn, decision)
-        name = "Best SNN" if met else f"Closest SNN (below the {merit or 'accuracy'} floor)"
+        if say.below_floor(snn, decision):
+            name = "Most accurate SNN, below the floor"
+        elif (floor := say.merit_floor(decision)) is not None:
+            name = f"Cheapest SNN, {merit} ≥ {say.percent(floor)}"
+        else:
+            name = "Cheapest SNN"
         cards.append(_implementation_card(name, snn, base, merit))
-    if say.finite(decision.distance) is not None:
-        even = say.break_even(decision.break_even_spikes_per_synapse)
-        note = f"spikes per synapse {say.number(decision.spikes_per_synapse)}, break-even {even}"
-        below = "; below 1 spiking wins"
-        cards.append(
-            _card(
-                "Distance to break-even",
-                say.times(decision.distance),
-                div("card-note", note + below),
-            )
-        )
-    spiking = [layer for layer in decision.layers if layer.mode == "snn"]
-    eligible = sum(layer.eligible for layer in decision.layers)
-    if decision.layers:
-        note = f"{eligible} of {len(decision.layers)} can receive spikes"
-        cards.append(_card("Layers that spike", f"{len(spiking)}", div("card-note", note)))
-    return div("cards", *cards)
+    even = _break_even_card(decision)
+    if not even or say.finite(decision.p_snn_wins) is not None or best is not None:
+        cards.append(_probability_card(decision, best))
+    return div("cards", *cards, even, _spiking_card(decision))
 
 
-def _probability_card(decision: Decision) -> Html:
-    value = say.finite(decision.p_snn_wins)
+def _spiking_card(decision: Decision) -> Html:
+    """How many layers spike in the verdict; if none does, how many could."""
+    layers = decision.layers
+    spiking = sum(layer.mode == "snn" for layer in layers)
+    eligible = sum(layer.eligible for layer in layers)
+    if not layers:
+        return Html("")
+    if spiking:
+        note = f"in the verdict; {eligible} can receive spikes"
+        return _card("Layers that spike", f"{spiking} of {len(layers)}", div("card-note", note))
+    note = "none spikes in the verdict"
+    return _card("Layers that can spike", f"{eligible} of {len(layers)}", div("card-note", note))
+
+
+def _probability_card(decision: Decision, best: ImplementationResult | None) -> Html:
+    name, value = "P(SNN wins)", say.finite(decision.p_snn_wins)
+    note = "share of draws of the constants, from their ranges, in which spiking needs less energy"
+    if value is None and best is not None and not best.reference:
+        name, value = "P(winner cheaper)", say.finite(best.p_cheaper)
+        note = "share of draws of the constants in which it needs less energy than the reference"
     if value is None:
         text = "not computed: nothing that spikes was compared with the reference"
-        return _card("P(SNN wins)", say.DASH, div("card-note", text))
+        return _card(name, say.DASH, div("card-note", text))
     bar = el("span", attrs={"style": f"width:{100 * value:.0f}%"})
-    note = "share of draws of the constants, from their ranges, in which spiking needs less energy"
-    return _card(
-        "P(SNN wins)", say.probability(value), div("probability", bar), div("card-note", note)
-    )
+    return _card(name, say.probability(value), div("probability", bar), div("card-note", note))
+
+
+def _break_even_card(decision: Decision) -> Html:
+    """Distance to break-even; where no SNN was run, the break-even itself."""
+    value = decision.break_even_spikes_per_synapse
+    if value is None or not any(layer.eligible for layer in decision.layers):
+        return Html("")
+    even = say.break_even(value)
+    against = f"against {say.model_title(decision.reference_model)}"
+    if (distance := say.finite(decision.distance)) is None:
+        note = f"spikes per synapse and inference, below which spiking pays {against}"
+        return _card("Break-even", even, div("card-note", note))
+    rate = say.number(decision.spikes_per_synapse)
+    verdict = "too many spikes" if distance > 1 else "few enough spikes"
+    note = f"{verdict}: {rate} per synapse and inference, break-even {even} {against}"
+    return _card("Spikes over break-even", say.times(distance), div("card-note", note))
 
 
 def _implementation_card(
@@ -164,24 +192,27 @@ def _implementation_card(
         tail = " with the float network" if merit == "agreement" else ""
         notes.append(f"{merit} {say.percent(value)}{tail}")
     else:
-        notes.append("accuracy unknown (no labels)")
+        notes.append(f"{merit or 'accuracy'} not measured")
     return _card(
         name,
         say.energy(item.energy_J),
-        div("card-who", badge(item.mode), " ", item.name),
+        div("card-who", dot(item.mode), item.name),
         *(div("card-note", note) for note in notes),
     )
 
 
 def _alerts(decision: Decision) -> Html:
-    """Warnings and ranges left stand near the verdict, not in the small print."""
+    """Warnings and ranges left stand near the verdict; more than three lines are folded."""
     blocks = []
-    for title, items in (
+    for title, lines in (
         ("Warnings", decision.warnings),
         ("Outside the range of validity", decision.out_of_range),
     ):
+        items = list(say.merged(lines))
+        shown, rest = items[:SHOWN_ALERTS], items[SHOWN_ALERTS:]
+        folded = _details(f"{len(rest)} more", bullets(rest)) if rest else ""
         if items:
-            blocks.append(div("alert", el("strong", title), bullets(items)))
+            blocks.append(div("alert", el("strong", title), bullets(shown), folded))
     return join(blocks)
 
 
@@ -196,28 +227,48 @@ def _implementations(decision: Decision, numbering: Numbering) -> Html:
         return join([*pieces, el("p", "No implementation was priced.")])
     caption = (
         "Energy per inference, stacked by component. Whiskers: 5–95 % from the ranges of the "
-        "constants. Right of each bar: energy over the reference (dotted line), and the accuracy, "
-        "or the agreement with the float network where there are no labels. "
-        "All energies are modelled (counts × technology); activity and accuracy were measured by "
-        "running the implementation, except where the bar is hatched."
+        "constants. Beside each bar: energy over the reference (dotted line)"
+        f"{_MERIT_WORDS[say.merit_name(decision)]}. "
+        "All energies are modelled (counts × technology). "
+        f"{_evidence_words(decision)}"
     )
     pieces.append(numbering.figure(energy, caption, _energy_summary(decision)))
     front, merit = pareto_figure(decision), say.merit_name(decision)
     if front is None:
-        pieces.append(
-            el("p", "No accuracy is known (the data has no labels), so there is no Pareto front.")
-        )
+        known = "Only one" if merit else "No"
+        text = f"{known} accuracy is known, so accuracy is not drawn against energy."
+        pieces.append(el("p", text))
     else:
         caption = (
             f"{merit.capitalize()} against energy. Filled points are on the Pareto front: "
-            "nothing else is both cheaper and better. Hollow points are dominated. The winner is "
-            "named."
+            "nothing else is both cheaper and better. The winner is named."
         )
         pieces.append(numbering.figure(front, caption, f"{merit} against energy; see the table"))
     pieces.append(
-        _details("Table of implementations", implementation_table(decision), is_open=True)
+        _details(
+            f"Table of implementations ({len(decision.implementations)})",
+            implementation_table(decision),
+            is_open=len(decision.implementations) <= OPEN_ROWS,
+        )
     )
     return join(pieces)
+
+
+_MERIT_WORDS = {
+    "": "",
+    "accuracy": ", and the accuracy; pale bars miss the accuracy floor",
+    "agreement": ", and the agreement with the float network; pale bars miss its floor",
+}
+
+
+def _evidence_words(decision: Decision) -> str:
+    """What was run and what was not."""
+    modelled = sum(item.evidence != "measured" for item in decision.implementations)
+    if not modelled:
+        return "Activity and accuracy were measured by running each implementation on the data."
+    if modelled == len(decision.implementations):
+        return "Nothing was run (hatched): the activity is assumed or taken from elsewhere."
+    return "Activity was measured by running the implementation, except where the bar is hatched."
 
 
 def _energy_summary(decision: Decision) -> str:
@@ -226,33 +277,66 @@ def _energy_summary(decision: Decision) -> str:
     )
 
 
-def _layers(decision: Decision, numbering: Numbering) -> Html:
-    pieces: list[object] = [el("h3", "Layers: how far from break-even")]
+def _shows_temporal(section: Section) -> bool:
+    """Whether the section holds Γ against Θ already."""
+    return any(
+        taken_title(figure_dict(figure, section.title)) == TEMPORAL_TITLE
+        for figure in section.figures
+    )
+
+
+def _layers(decision: Decision, numbering: Numbering, *, temporal: bool) -> Html:
+    eligible = any(layer.eligible for layer in decision.layers)
+    title = "Layers: how far from break-even" if _spikes(decision) else "Layers and break-even"
+    pieces: list[object] = [el("h3", title if eligible else "Layers")]
     figure = layer_figure(decision)
     if figure is None:
         return join([*pieces, el("p", "The network has no layer with synapses.")])
-    if not any(layer.eligible for layer in decision.layers):
-        reasons = dict.fromkeys(layer.why_not for layer in decision.layers if layer.why_not)
+    if not eligible:
+        reasons = say.merged(layer.why_not for layer in decision.layers if layer.why_not)
         text = "No layer can receive spikes" + (f": {'; '.join(reasons)}." if reasons else ".")
         pieces.append(el("p", text, attrs={"class": "note"}))
     caption = (
-        "Spikes per synapse and inference (dots), against the rate at which SNN and ANN need the "
-        f"same energy (dashes; ANN model {decision.reference_model or 'of the reference'}). A dot "
-        "below its dash: spiking wins in this layer. The strip below shows the mode chosen in the "
-        "verdict; borders between modes are priced, so a neighbour can decide it."
+        f"{_dots(decision)} the rate at which SNN and ANN need the same energy (dashes; ANN model "
+        f"{say.model_title(decision.reference_model) or 'of the reference'}). "
+        f"{_DOT_WORDS if _spikes(decision) else _DASH_WORDS} The strip below shows the mode chosen "
+        "in the verdict; borders between modes are priced, so a neighbour can decide it."
     )
-    pieces.append(numbering.figure(figure, caption, "Layer map; its numbers are in the table"))
-    temporal = temporal_lines({layer.name: layer.temporal_sparsity for layer in decision.layers})
-    if temporal is not None:
-        caption = taken_title(temporal)
-        pieces.append(numbering.figure(temporal, caption, "Temporal sparsity against threshold"))
+    # Where nothing can spike there is nothing to compare with break-even.
+    if eligible or _spikes(decision):
+        pieces.append(numbering.figure(figure, caption, "Layer map; its numbers are in the table"))
+    gamma = temporal_lines({layer.name: layer.temporal_sparsity for layer in decision.layers})
+    if gamma is not None and temporal:
+        caption = taken_title(gamma)
+        pieces.append(numbering.figure(gamma, caption, "Temporal sparsity against threshold"))
     pieces.append(
-        _details("Table of layers", layer_table(decision), is_open=len(decision.layers) <= 24)
+        _details(
+            f"Table of layers ({len(decision.layers)})",
+            layer_table(decision),
+            is_open=len(decision.layers) <= OPEN_ROWS,
+        )
     )
     others = break_even_table(decision)
     if others is not None:
         pieces.append(_details("Break-even against every ANN model", others))
     return join(pieces)
+
+
+_DOT_WORDS = (
+    "A dot below its dash: spiking wins in this layer; the distance is spikes per synapse over "
+    "break-even."
+)
+_DASH_WORDS = "No SNN was run, so there are no dots: spiking would win below a layer's dash."
+
+
+def _spikes(decision: Decision) -> bool:
+    return any(say.finite(layer.spikes_per_synapse) is not None for layer in decision.layers)
+
+
+def _dots(decision: Decision) -> str:
+    if _spikes(decision):
+        return "Spikes per synapse and inference (dots), against"
+    return "Spikes per synapse and inference:"
 
 
 def _sensitivity(decision: Decision, numbering: Numbering) -> Html:
@@ -261,22 +345,25 @@ def _sensitivity(decision: Decision, numbering: Numbering) -> Html:
         return Html("")
     pieces: list[object] = [el("h3", "What could reverse the verdict")]
     figure = sensitivity_figure(decision)
+    pieces += [
+        el("p", text)
+        for text in (say.models_in_words(decision), say.constants_in_words(decision))
+        if text
+    ]
     who = decision.challenger
     challenged = f"P({who} needs less energy than the reference)" if who else "P(SNN wins)"
-    if figure is not None:
+    if figure is not None and any(item.reverses for item in decision.sensitivities):
         caption = (
             f"{challenged} with one constant held at an end of its range and all others drawn. "
             "Solid line: all drawn. Dashed line: even odds; a bar that crosses it can reverse the "
             "verdict."
         )
         pieces.append(numbering.figure(figure, caption, "Sensitivities; see the table"))
-    elif constants is not None:
-        text = "No single constant, anywhere in its range, moves the probability by 1 % or more."
-        pieces.append(el("p", text))
-    if constants is not None:
-        pieces.append(_details("Table of constants", constants))
     if models is not None:
         pieces.append(models)
+    if constants is not None:
+        summary = f"Table of constants ({len(decision.sensitivities)})"
+        pieces.append(_details(summary, constants))
     return join(pieces)
 
 
@@ -300,7 +387,7 @@ def _rests_on(decision: Decision) -> Html:
     pieces: list[object] = [el("h3", "What this rests on")]
     if decision.assumptions:
         title = f"Assumptions ({len(decision.assumptions)})"
-        pieces.append(_details(title, bullets(decision.assumptions), is_open=True))
+        pieces.append(_details(title, bullets(decision.assumptions)))
     blocks = [
         div("block", el("h4", title), definitions(_pairs(values)))
         for title, values in (
@@ -317,7 +404,9 @@ def _rests_on(decision: Decision) -> Html:
 def _comparison(decision: Decision) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if decision.reference_model:
-        found["reference ANN model"] = decision.reference_model
+        found["reference ANN model"] = (
+            f"{say.model_title(decision.reference_model)} ({decision.reference_model})"
+        )
     if (floor := say.merit_floor(decision)) is not None:
         found[f"{say.merit_name(decision) or 'accuracy'} floor"] = say.percent(floor)
     keys = [str(source.get("key", "")) for source in decision.sources]
@@ -335,6 +424,8 @@ def _pairs(values: Mapping[str, Any]) -> list[tuple[str, object]]:
             shown = f"{value:,}".replace(",", "\N{NO-BREAK SPACE}")
         elif isinstance(value, list | tuple):
             shown = "; ".join(map(str, value)) or say.DASH
+        elif isinstance(value, float):
+            shown = f"{value:g}"
         elif value is None or value == "":
             shown = say.DASH
         else:

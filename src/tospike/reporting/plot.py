@@ -106,6 +106,21 @@ def faded(colour: str, share: float = 0.5) -> str:
     return f"rgba({red},{green},{blue},{share})"
 
 
+def band(row: float) -> dict[str, Any]:
+    """A pale band behind the row of a horizontal bar."""
+    return {
+        "type": "rect",
+        "layer": "below",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": row - 0.5,
+        "y1": row + 0.5,
+        "line": {"width": 0},
+        "fillcolor": "rgba(127,127,127,0.16)",
+    }
+
+
 def vertical_line(x: float, *, dash: str = "dash") -> dict[str, Any]:
     """A line across the figure at ``x``."""
     return {

@@ -8,7 +8,18 @@ from typing import Any
 
 from tospike.decision.record import Decision, ImplementationResult, LayerResult, plain
 from tospike.reporting import wording as say
-from tospike.reporting.markup import Cell, Column, Html, div, el, join, span, table
+from tospike.reporting.markup import (
+    Cell,
+    Column,
+    Html,
+    div,
+    el,
+    esc,
+    informative,
+    join,
+    span,
+    table,
+)
 from tospike.reporting.palette import mode_style
 
 _MERITS = {"agreement": "share of samples on which it gives the class of the float network"}
@@ -18,6 +29,17 @@ def badge(mode: str) -> Html:
     """The mode in its colour, with its words."""
     attrs = {"class": "badge", "style": f"--badge:{mode_style(mode)[0]}"}
     return el("span", say.mode_title(mode), attrs=attrs)
+
+
+def dot(mode: str) -> Html:
+    """The mode as a point in its colour; its words are the tooltip."""
+    attrs = {"class": "dot", "style": f"--badge:{mode_style(mode)[0]}"}
+    return el("span", attrs=attrs | {"title": say.mode_title(mode)})
+
+
+def below(text: str) -> Html:
+    """A small second line, nothing if there is none."""
+    return span("below", text) if text else Html("")
 
 
 def numbered(text: str, value: float | None) -> Cell:
@@ -30,10 +52,9 @@ def implementation_table(decision: Decision) -> Html:
     base, merit = say.reference(decision), say.merit_name(decision)
     columns = (
         Column("implementation"),
-        Column("mode"),
-        Column("evidence", hint="how activity and accuracy were obtained; energies are modelled"),
+        Column("remarks"),
         Column("T", True, "time steps"),
-        Column("activation bits", True),
+        Column("bits", True, "bits of an activation"),
         Column(merit or "accuracy", True, _MERITS.get(merit, "")),
         Column(
             "energy (5–\N{WORD JOINER}95\N{NO-BREAK SPACE}%)",
@@ -43,32 +64,45 @@ def implementation_table(decision: Decision) -> Html:
         Column("×\N{NO-BREAK SPACE}reference", True),
         Column("P(cheaper)", True, "share of draws in which it needs less than the reference"),
         Column("spikes per synapse", True),
+        Column("evidence", hint="how activity and accuracy were obtained; energies are modelled"),
         Column("energy model"),
     )
-    notes = list(dict.fromkeys(note for item in decision.implementations for note in item.notes))
-    rows = [_implementation_row(item, decision, base, notes) for item in decision.implementations]
+    # What is the same everywhere is said once, in the caption.
+    evidence = {item.evidence for item in decision.implementations}
+    alike = len(evidence) == 1
+    caption = f"Implementations, all {evidence.pop()}" if alike else "Implementations"
+    notes = say.merged(note for item in decision.implementations for note in item.notes)
+    numbers = {line: i for i, lines in enumerate(notes.values(), start=1) for line in lines}
+    rows = [
+        _implementation_row(item, decision, base, numbers, alike)
+        for item in decision.implementations
+    ]
+    shown = table(caption, *informative(columns, rows))
+    if not notes:
+        return shown
     below = el("ol", *(el("li", note) for note in notes), attrs={"class": "notes"})
-    return join((table("Implementations", columns, rows), below if notes else ""))
+    summary = el("summary", f"Notes to the table ({len(notes)})")
+    return join((shown, el("details", summary, below)))
 
 
 def _implementation_row(
     item: ImplementationResult,
     decision: Decision,
     base: ImplementationResult | None,
-    notes: Sequence[str],
+    notes: Mapping[str, int],
+    alike: bool,
 ) -> list[Cell]:
     ratio, value = say.relative(item, base), say.merit(item, say.merit_name(decision))
-    marks = [span("mark", "winner")] if item.name == decision.winner else []
+    marks = [span("mark won", "winner")] if item.name == decision.winner else []
     marks += [span("mark", "reference")] if item.reference else []
-    marks += [span("mark", "Pareto front")] if item.on_pareto_front else []
-    marks += [] if say.meets_floor(item, decision) else [span("mark", "below the floor")]
-    numbers = ", ".join(str(notes.index(note) + 1) for note in dict.fromkeys(item.notes))
-    name = join((item.name, el("sup", f"[{numbers}]") if numbers else ""))
+    marks += [span("mark", "Pareto front")] if item.on_pareto_front and value is not None else []
+    marks += [span("mark low", "below the floor")] if say.below_floor(item, decision) else []
+    numbers = ", ".join(map(str, sorted({notes[note] for note in item.notes})))
+    name = join((dot(item.mode), item.name, el("sup", f" [{numbers}]") if numbers else ""))
     span_text = say.energy_range(item.energy_low_J, item.energy_high_J)
     return [
-        Cell(join((name, *marks), " "), kind="name"),
-        Cell(badge(item.mode)),
-        Cell(item.evidence),
+        Cell(name, kind="name"),
+        Cell(join(marks, " "), kind="marks"),
         numbered(say.DASH if item.timesteps is None else str(item.timesteps), item.timesteps),
         numbered(
             say.DASH if item.activation_bits is None else str(item.activation_bits),
@@ -76,13 +110,22 @@ def _implementation_row(
         ),
         numbered(say.percent(value), value),
         Cell(
-            join((say.energy(item.energy_J), span("below", span_text))), say.finite(item.energy_J)
+            join((say.energy(item.energy_J), span("beside", f" {span_text}"))),
+            say.finite(item.energy_J),
         ),
         numbered(say.times(ratio), ratio),
         numbered(say.probability(item.p_cheaper), item.p_cheaper),
         numbered(say.number(item.spikes_per_synapse), item.spikes_per_synapse),
-        Cell(join((item.energy_model, span("below", item.technology)))),
+        Cell("" if alike else item.evidence),
+        Cell(_model_cell(item), kind="note"),
     ]
+
+
+def _model_cell(item: ImplementationResult) -> Html:
+    """The energy model, and the technology where it is another than the decision's."""
+    if not item.technology:
+        return esc(item.energy_model)
+    return join((item.energy_model, " ", span("beside", f"({item.technology})")))
 
 
 def distance_bar(layer: LayerResult) -> Html:
@@ -112,7 +155,7 @@ def layer_table(decision: Decision) -> Html:
         Column("energy as ANN", True),
         Column("energy as SNN", True),
     )
-    return table("Layers", columns, [_layer_row(layer) for layer in decision.layers])
+    return table("Layers", *informative(columns, [_layer_row(layer) for layer in decision.layers]))
 
 
 def _layer_row(layer: LayerResult) -> list[Cell]:
@@ -122,8 +165,8 @@ def _layer_row(layer: LayerResult) -> list[Cell]:
     if barred and layer.why_not:
         barred += f": {layer.why_not}"
     return [
-        Cell(join((layer.name, span("below", shape))), kind="name"),
-        Cell(join((badge(layer.mode), span("below", barred))), kind="reason"),
+        Cell(join((layer.name, below(shape))), kind="name"),
+        Cell(join((badge(layer.mode), below(barred))), kind="reason"),
         numbered(say.amount(layer.n_synapses), layer.n_synapses),
         numbered(say.amount(layer.n_neurons), layer.n_neurons),
         numbered(say.amount(layer.n_weights), layer.n_weights),
@@ -132,7 +175,10 @@ def _layer_row(layer: LayerResult) -> list[Cell]:
         numbered(
             say.break_even(layer.break_even_spikes_per_synapse), layer.break_even_spikes_per_synapse
         ),
-        Cell(join((distance_bar(layer), span("", say.times(distance)))), distance),
+        Cell(
+            say.DASH if distance is None else join((distance_bar(layer), say.times(distance))),
+            distance,
+        ),
         numbered(say.amount(layer.synaptic_operations), layer.synaptic_operations),
         numbered(say.energy(layer.energy_ann_J), layer.energy_ann_J),
         numbered(say.energy(layer.energy_snn_J), layer.energy_snn_J),
@@ -144,7 +190,7 @@ def break_even_table(decision: Decision) -> Html | None:
     models = list(dict.fromkeys(m for layer in decision.layers for m in layer.break_even_by_model))
     if not models:
         return None
-    columns = (Column("layer"), *(Column(model, True) for model in models))
+    columns = (Column("layer"), *(Column(say.model_title(model), True) for model in models))
     rows = [
         [
             Cell(layer.name, kind="name"),
@@ -202,7 +248,7 @@ def model_table(decision: Decision) -> Html | None:
         mark = span("mark", "reference") if model == decision.reference_model else ""
         rows.append(
             [
-                Cell(join((model, mark), " "), kind="name"),
+                Cell(join((say.model_title(model), mark), " "), kind="name"),
                 Cell(join((div("probability", bar), say.probability(value)), " "), found),
             ]
         )

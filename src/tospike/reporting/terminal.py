@@ -21,7 +21,7 @@ from tospike.reporting.plot import clean
 MAX_LAYERS, MAX_SENSITIVITIES, MAX_ASSUMPTIONS = 40, 5, 3
 #: a terminal at least this wide has room for the columns that repeat or explain others
 WIDE = 104
-#: and one narrower than this has none for the evidence and the bars
+#: and one narrower than this has none for the ranges and the zeros
 NARROW = 72
 
 _STYLES = {"ann": "blue", "qnn": "cyan", "snn": "yellow", "hybrid": "magenta", "delta": "green"}
@@ -31,7 +31,7 @@ _ASCII = str.maketrans(
     {"×": "x", "–": "-", "µ": "u", "Γ": "Gamma", "Θ": "Theta", "“": '"', "”": '"', "…": ".."}
     | {"█": "#", "·": ".", "│": "|", "●": "*", "≤": "<=", "≥": ">=", "→": "->"}
     | dict.fromkeys("╭╮╰╯", "+")
-    | {"─": "-"}
+    | {"─": "-", "\N{NO-BREAK SPACE}": " "}
 )
 
 
@@ -109,7 +109,7 @@ def _text(value: object, style: str = "") -> Text:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title,
+        title=title or None,
         title_justify="left",
         title_style="bold",
         box=None,
@@ -127,7 +127,8 @@ def _mode(mode: str) -> Text:
 
 def _verdict(decision: Decision) -> RenderableType:
     best = say.winner(decision)
-    lines = [_text(decision.verdict, "bold")]
+    first, rest = say.headline(decision.verdict)
+    lines = [_text(first, "bold"), *([_text(rest)] if rest else [])]
     facts = [f"P(SNN wins): {say.probability(decision.p_snn_wins)}"]
     if best is not None:
         facts.append(f"winner: {best.name}")
@@ -143,44 +144,55 @@ def _verdict(decision: Decision) -> RenderableType:
 def _implementations(decision: Decision, width: int) -> RenderableType:
     if not decision.implementations:
         return Text("No implementation was priced.\n")
-    table = _table("Implementations (energy per inference; 5–95 % in brackets)")
+    run = {item.evidence == "measured" for item in decision.implementations}
+    words = "all run on the data" if run == {True} else "none was run"
+    words = "* not run on the data" if len(run) > 1 else words
+    title = Text(f"Implementations (modelled energy per inference; {words})", style="bold")
+    table = _table("")
     table.add_column("implementation", overflow="fold", ratio=1)
-    table.add_column("mode")
-    table.add_column("T", justify="right")
-    table.add_column(say.merit_name(decision) or "accuracy", justify="right", no_wrap=True)
+    merit = say.merit_name(decision)
+    if merit:
+        table.add_column(merit, justify="right", no_wrap=True)
     table.add_column("energy", justify="right", no_wrap=True)
-    table.add_column("× ref", justify="right", no_wrap=True)
     if width >= NARROW:
-        table.add_column("evidence", overflow="fold", max_width=10)
+        table.add_column("5–95 %", justify="right", no_wrap=True)
+    table.add_column("× ref", justify="right", no_wrap=True)
     if width >= WIDE:
         table.add_column("P(cheaper)", justify="right", no_wrap=True)
         table.add_column("spikes/syn", justify="right")
         table.add_column("front")
     base = say.reference(decision)
     for item in decision.implementations:
-        table.add_row(*_implementation_row(item, decision, base, width))
-    return Group(table, Text())
+        star = len(run) > 1 and item.evidence != "measured"
+        table.add_row(*_implementation_row(item, decision, base, width, star))
+    floor = any(say.below_floor(item, decision) for item in decision.implementations)
+    note = f"In brackets: {merit} below the floor of {say.percent(say.merit_floor(decision))}."
+    return Group(title, table, *([Text(note, style="dim")] if floor else []), Text())
 
 
 def _implementation_row(
-    item: ImplementationResult, decision: Decision, base: ImplementationResult | None, width: int
+    item: ImplementationResult,
+    decision: Decision,
+    base: ImplementationResult | None,
+    width: int,
+    star: bool,
 ) -> list[RenderableType]:
     won = item.name == decision.winner
-    name = _text(item.name, "bold" if won else "")
-    for mark, here in ((" (winner)", won), (" (reference)", item.reference)):
-        if here:
-            name.append(mark, style="dim")
-    span = say.energy_range(item.energy_low_J, item.energy_high_J)
-    cells: list[RenderableType] = [
-        name,
-        _mode(item.mode),
-        Text(say.DASH if item.timesteps is None else str(item.timesteps)),
-        Text(say.percent(say.merit(item, say.merit_name(decision)))),
-        Text(f"{say.energy(item.energy_J)}{' ' if width >= WIDE else chr(10)}({span})"),
-        Text(say.times(say.relative(item, base))),
-    ]
+    name = _text(item.name, f"{_STYLES.get(item.mode, '')}{' bold' if won else ''}".strip())
+    marks = [mark for mark, here in (("winner", won), ("reference", item.reference)) if here]
+    if star:
+        name.append(" *")
+    if marks:
+        name.append(f" ({', '.join(marks)})", style="dim")
+    cells: list[RenderableType] = [name]
+    if merit := say.merit_name(decision):
+        value = say.percent(say.merit(item, merit))
+        low = say.below_floor(item, decision)
+        cells.append(Text(f"({value})", style="dim") if low else Text(f"{value} "))
+    cells.append(Text(say.energy(item.energy_J), style="bold" if won else ""))
     if width >= NARROW:
-        cells.append(_text(item.evidence))
+        cells.append(Text(say.energy_range(item.energy_low_J, item.energy_high_J), style="dim"))
+    cells.append(Text(say.times(say.relative(item, base))))
     if width >= WIDE:
         cells += [
             Text(say.probability(item.p_cheaper)),
@@ -203,30 +215,31 @@ def _layers(decision: Decision, width: int) -> list[RenderableType]:
         return []
     shown = shown_layers(decision.layers)
     left_out = len(decision.layers) - len(shown)
-    table = _table("Layers (distance to break-even: below 1 spiking wins)")
+    title = Text("Layers (break-even: spiking wins with fewer spikes per synapse)", style="bold")
+    table = _table("")
     table.add_column("layer", overflow="fold", ratio=1)
-    names = ["synapses", "zeros", "spikes/syn", "break-even", "distance"]
-    if width < NARROW:
-        names.remove("zeros")
+    spikes = any(say.finite(layer.spikes_per_synapse) is not None for layer in shown)
+    names = ["synapses", *(["zeros"] if width >= NARROW else [])]
+    names += ["spikes/syn", "break-even", "distance"] if spikes else ["break-even"]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    half = 6 if width >= WIDE else 3 if width >= NARROW else 0
+    half = 6 if width >= WIDE and spikes else 0
     if half:
-        table.add_column("wins │ loses" if half > 3 else "")
+        table.add_column("wins │ loses")
     table.add_column("mode", no_wrap=True)
     for layer in shown:
         cells: list[RenderableType] = [
             _text(layer.name),
             Text(say.amount(layer.n_synapses)),
             *([Text(say.percent(layer.zero_fraction))] if width >= NARROW else []),
-            Text(say.number(layer.spikes_per_synapse)),
+            *([Text(say.number(layer.spikes_per_synapse))] if spikes else []),
             Text(say.break_even(layer.break_even_spikes_per_synapse)),
-            _distance(layer),
+            *([_distance(layer)] if spikes else []),
         ]
         if half:
             cells.append(_bar(layer, half))
         table.add_row(*cells, _mode(layer.mode))
-    blocks: list[RenderableType] = [table]
+    blocks: list[RenderableType] = [title, table]
     if left_out:
         blocks.append(
             Text(f"{left_out} layers with fewer synapses are left out here.", style="dim")
@@ -262,41 +275,47 @@ def _bar(layer: LayerResult, half: int) -> Text:
 
 
 def _sensitivities(decision: Decision) -> list[RenderableType]:
-    found = say.important(decision)
-    if not found:
+    sentences: list[RenderableType] = [
+        _text(text)
+        for text in (say.models_in_words(decision), say.constants_in_words(decision))
+        if text
+    ]
+    if not sentences:
         return []
-    table = _table("Constants that move P(SNN wins) most")
+    sentences.insert(0, Text("What could reverse the verdict", style="bold"))
+    found = [item for item in say.important(decision) if item.reverses]
+    if not found:
+        return [*sentences, Text()]
+    table = _table("")
     table.add_column("constant", overflow="fold", ratio=1)
     table.add_column("at low end", justify="right")
     table.add_column("at high end", justify="right")
     table.add_column("flips at", justify="right")
-    table.add_column("reverses")
     for item in found[:MAX_SENSITIVITIES]:
         table.add_row(
             _text(item.constant),
             Text(say.probability(item.p_snn_wins_low)),
             Text(say.probability(item.p_snn_wins_high)),
             Text(say.times(item.flip_at)),
-            Text("yes", style="bold") if item.reverses else Text("no"),
         )
-    more = len(found) - MAX_SENSITIVITIES
-    blocks: list[RenderableType] = [table]
-    if more > 0:
-        blocks.append(Text(f"{more} more constants were tried.", style="dim"))
-    return [*blocks, Text()]
+    rest = len(decision.sensitivities) - min(len(found), MAX_SENSITIVITIES)
+    more = Text(f"{rest} more constants were tried.", style="dim") if rest else ""
+    return [*sentences, table, more, Text()]
 
 
 def _lists(decision: Decision) -> list[RenderableType]:
     """Warnings and ranges left in full; of the assumptions the first ones and their number."""
     blocks: list[RenderableType] = []
-    for title, items, style in (
+    for title, lines, style in (
         ("Warnings", decision.warnings, "yellow"),
         ("Outside the range of validity", decision.out_of_range, "yellow"),
     ):
-        if items:
+        if items := list(say.merged(lines)):
             blocks.append(Text(title, style=f"bold {style}"))
             blocks += [_text(f"- {item}") for item in items]
     count = len(decision.assumptions)
+    if blocks:
+        blocks.append(Text())
     if count:
         blocks.append(Text(f"Assumptions ({count})", style="bold"))
         blocks += [_text(f"- {item}") for item in decision.assumptions[:MAX_ASSUMPTIONS]]

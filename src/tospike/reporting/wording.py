@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 
 from tospike.decision.record import Decision, ImplementationResult, LayerResult, Sensitivity
+from tospike.equations import MODELS
 from tospike.units import si
 
 DASH = "–"
@@ -90,11 +92,22 @@ def mode_title(mode: str) -> str:
     return MODE_TITLES.get(mode, mode)
 
 
+def model_title(key: str) -> str:
+    """The words of an energy model, "Eyeriss v1"; an unknown key is shown as it is."""
+    return MODELS[key].title if key in MODELS else key
+
+
 def part_title(decision: Decision) -> str:
-    """ "LeNet on Fashion-MNIST test images" from what the decision says of itself."""
+    """ "LeNet on Fashion-MNIST test images" from what the decision says of itself.
+
+    Of a path only the file is named; the whole origin stands in the provenance. An origin that
+    is a description rather than a name is left out.
+    """
     name = str(decision.network.get("name") or "network")
     origin = str(decision.data.get("origin") or "")
-    return f"{name} on {origin}" if origin else name
+    if re.fullmatch(r"(?:[A-Za-z]:)?[/\\]\S*", origin):
+        origin = re.split(r"[/\\]", origin.rstrip("/\\"))[-1]
+    return f"{name} on {origin}" if 0 < len(origin) <= 60 else name
 
 
 def winner(decision: Decision) -> ImplementationResult | None:
@@ -118,6 +131,12 @@ def headline(verdict: str, limit: int = 140) -> tuple[str, str]:
         first, after = first.split("; ", 1)
         return f"{first}.", " ".join([after[:1].upper() + after[1:], *rest])
     return first, " ".join(rest)
+
+
+def summary(verdict: str) -> str:
+    """What a list of verdicts shows: the headline, with the next sentence if it is very short."""
+    first, rest = headline(verdict)
+    return f"{first} {headline(rest)[0]}" if rest and len(first) < 40 else first
 
 
 def merit_name(decision: Decision) -> str:
@@ -145,6 +164,13 @@ def meets_floor(item: ImplementationResult, decision: Decision) -> bool:
         return item.meets_floor
     floor, value = merit_floor(decision), merit(item, merit_name(decision))
     return floor is None or (value is not None and value >= floor)
+
+
+def below_floor(item: ImplementationResult, decision: Decision) -> bool:
+    """Whether it is known to miss the floor; an unknown accuracy is not below it."""
+    return not meets_floor(item, decision) and (
+        item.meets_floor is not None or merit(item, merit_name(decision)) is not None
+    )
 
 
 def best_snn(decision: Decision) -> ImplementationResult | None:
@@ -200,3 +226,77 @@ def important(decision: Decision) -> list[Sensitivity]:
         return (not item.reverses, -swing)
 
     return sorted(decision.sensitivities, key=key)
+
+
+def constants_in_words(decision: Decision) -> str:
+    """One sentence on what the constants can do to the verdict; empty if none was tried."""
+    found = decision.sensitivities
+    if not found:
+        return ""
+    who = f"P({decision.challenger} cheaper)" if decision.challenger else "P(SNN wins)"
+    reversing = [item.constant for item in important(decision) if item.reverses]
+    if reversing:
+        named = listed(reversing[:3])
+        more = f" and {len(reversing) - 3} more" if len(reversing) > 3 else ""
+        return f"Within their ranges, {named}{more} can reverse the verdict, each alone."
+    ends = [
+        value
+        for item in found
+        for value in (finite(item.p_snn_wins_low), finite(item.p_snn_wins_high))
+        if value is not None
+    ]
+    low, high = probability(min(ends, default=None)), probability(max(ends, default=None))
+    stays = f": {who} stays {low}" if low == high else f": {who} stays between {low} and {high}"
+    return (
+        f"None of the constants tried, anywhere in its range, reverses the verdict"
+        f"{stays if ends else ''}."
+    )
+
+
+def models_in_words(decision: Decision) -> str:
+    """One sentence on ANN models against which the outcome is another than the reference's."""
+    base = finite(decision.p_snn_wins)
+    if base is None:
+        return ""
+    other = [
+        f"{model_title(key)} ({probability(value)})"
+        for key, value in decision.p_snn_wins_by_model.items()
+        if (finite(value) is not None) and (value > 0.5) != (base > 0.5)
+    ]
+    if not other:
+        count = len(decision.p_snn_wins_by_model)
+        return f"It is the same against all {count} ANN models." if count > 1 else ""
+    does = "wins" if base <= 0.5 else "no longer wins"
+    return f"The ANN model matters: spiking {does} against {listed(other)}."
+
+
+def listed(items: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
+
+
+def merged(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Lines that differ in one number become one: shown text -> the lines it stands for.
+
+    "a of 3 bit", "a of 7 bit" -> "a of 3 and 7 bit"; more than six numbers become a range.
+    """
+    groups: dict[str, list[str]] = {}
+    for line in dict.fromkeys(lines):
+        groups.setdefault(_NUMBER.sub("#", line), []).append(line)
+    found: dict[str, list[str]] = {}
+    for members in groups.values():
+        columns = list(zip(*(_NUMBER.findall(line) for line in members), strict=True))
+        varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
+        if len(varying) != 1:
+            found |= {line: [line] for line in members}
+            continue
+        values = sorted(set(columns[varying[0]]), key=float)
+        short = [f"{float(v):.0f}" if float(v) >= 100 else v for v in (values[0], values[-1])]
+        text = listed(values) if len(values) <= 6 else " to ".join(short)
+        places = list(_NUMBER.finditer(members[0]))
+        start, end = places[varying[0]].span()
+        found[members[0][:start] + text + members[0][end:]] = members
+    return found

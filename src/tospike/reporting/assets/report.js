@@ -44,6 +44,9 @@
     });
     if (narrow && layout.meta === "text-right") { layout.xaxis.range[1] *= 1.5; }
     if (narrow) { thinned(layout.xaxis || {}); }
+    if (narrow && layout.xaxis && layout.xaxis.title) {
+      layout.xaxis.title.text = String(layout.xaxis.title.text).split("  –")[0];
+    }
     layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink };
     if (narrow) { layout.margin = Object.assign({}, layout.margin, { l: 40, r: 8 }); }
     Object.keys(layout).forEach(function (key) {
@@ -62,6 +65,7 @@
     copy.data.forEach(function (trace) {
       if (narrow && trace.marker && trace.marker.colorbar) { trace.marker.showscale = false; }
       if (trace.meta !== "ink") { return; }
+      if (narrow && trace.hovertext && trace.x.length > 8) { trace.mode = "markers"; }
       ["error_x", "error_y"].forEach(function (key) {
         if (trace[key] && trace[key].color === "#7f7f7f") { trace[key].color = ink; }
       });
