@@ -72,8 +72,8 @@ def photographs(console: Console) -> tuple[Decision, Section, float]:
         f"The trained VGG-16 trunk (13 convolutions, {network.n_synapses / 1e9:.2f} GMAC at "
         f"224 × 224) on {len(photos)} photographs. Only {100 * share:.1f} % of its "
         "multiply-accumulates meet an input that is not zero; a machine that skips zeros saves "
-        "the rest (compare Liu & Delbruck 2019, Fig. 4). The trunk was trained on for edge detection (HED); "
-        "its first layer sees the image itself, which has hardly any zeros."
+        "the rest (compare Liu & Delbruck 2019, Fig. 4). The trunk was trained on for edge "
+        "detection (HED); its first layer sees the image itself, which has hardly any zeros."
     )
     figure = activity_figure(network, activity)
     section = Section("Zeros per layer of the VGG-16 trunk", text, (figure,), belongs_to=1)
