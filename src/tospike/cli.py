@@ -342,18 +342,23 @@ def inspect(
 
 
 def _example(module: Any, data: Data | None, shape: str | None) -> Any:
-    """An example input for a torch module: the first sample, or zeros of ``--shape``."""
-    if isinstance(module, str):
-        return None
-    import torch
-
-    if data is not None:
-        return torch.as_tensor(data.x[:1])
-    if shape is None:
+    """An example input: the first sample, or zeros of ``--shape``; ONNX files may do without."""
+    if data is None and shape is None:
+        if isinstance(module, str):
+            return None
         raise OptionError(
             "run a torch module without an example input", fix="give --data or --shape 3,224,224"
         )
-    return torch.zeros(1, *_integers_in_order(shape))
+    import numpy as np
+
+    example = data.x[:1] if data is not None else None
+    if example is None and shape is not None:
+        example = np.zeros((1, *_integers_in_order(shape)), dtype=np.float32)
+    if isinstance(module, str):
+        return example
+    import torch
+
+    return torch.as_tensor(example)
 
 
 def _integers_in_order(text: str) -> tuple[int, ...]:

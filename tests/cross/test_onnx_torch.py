@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -439,7 +440,9 @@ def test_a_model_exported_by_torch(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     net = ConvNet().eval()
     path = tmp_path / "net.onnx"
-    torch.onnx.export(net, (torch.zeros(1, 3, 28, 28),), path, dynamo=True, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        torch.onnx.export(net, (torch.zeros(1, 3, 28, 28),), path, dynamo=True, verbose=False)
     ours, theirs = load_onnx(path), load_torch(net, torch.zeros(1, 3, 28, 28))
     assert [numbers(a) for a in ours.synaptic_layers] == [
         numbers(b) for b in theirs.synaptic_layers

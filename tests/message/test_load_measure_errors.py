@@ -149,7 +149,7 @@ LOAD = {
         lambda: ts.load(Path("net.pt")),
         "cannot load the network 'net.pt'\n"
         "  received: a path that ends in '.pt'\n"
-        "  allowed: a path that ends in .onnx\n"
+        "  allowed: a path that ends in .onnx, or the name of a zoo network\n"
         "  fix: export the model to ONNX, or give the torch module itself",
     ),
 }
@@ -244,7 +244,7 @@ MEASURE: dict[str, tuple[type[Exception], Callable[[], Any], str]] = {
         lambda: ts.measure(cnn(), image(1, 3, 8, 8), batch_size=0, thresholds=(-1.0,)),
         "cannot measure the activity\n"
         "  reasons:\n"
-        "    - batch_size is 0; at least 1 is needed\n"
+        "    - batch_size is 0; a whole number of at least 1 is needed\n"
         "    - threshold -1.0 is not a number >= 0",
     ),
     "zoo name": (

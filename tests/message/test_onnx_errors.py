@@ -144,7 +144,7 @@ def test_dynamic_dimensions_are_named(tmp_path: Path) -> None:
         "  received: dynamic dimensions without a size in 'x': (batch, frames, 4)\n"
         "  where: net.onnx\n"
         "  allowed: sizes for all dimensions but the batch\n"
-        "  fix: give an example input, or input_shapes={name: (1, ...)} with the batch as 1\n"
+        "  fix: give an example input, or {name: (1, ...)} with full shapes and the batch as 1\n"
         "  reasons:\n"
         "    - input 'x': axis 1 is the dynamic 'frames'"
     )

@@ -6,9 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tospike.activity.batches import Source, first_samples, read_source, torch_batches
 from tospike.activity.profile import ActivityProfile
-from tospike.errors import DataError, ModelError, OptionError, StatisticError
+from tospike.errors import (
+    DataError,
+    ModelError,
+    OptionError,
+    StatisticError,
+    UnsupportedOperatorError,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +49,11 @@ def measure(
     Parameters
     ----------
     model : a ``torch.nn.Module`` or a path that ends in ``.onnx``.
-    data : tensor or array with samples first; mapping from input name to such arrays; path (.npz,
-        .npy, .pt, folder of images, .wav); or an iterable of batches x or (x, y), with the batch
-        along ``batch_dim``, such as a DataLoader.
+    data : tensor or array with samples first; mapping from input name to such arrays (scalars in
+        it go to every batch as they are); path (.npz, .npy, .pt, folder of images, .wav); or an
+        iterable of batches x or (x, y), with the batch along ``batch_dim``, such as a DataLoader.
+        Several positional inputs: batches ((a, b), y), or (a, b) and (a, b, y) where
+        ``example_input`` is a tuple of two.
     example_input : input on which the layers are recorded; by default the first sample.
     batch_size : samples run at once.
     thresholds : Theta of the temporal sparsity Gamma(Theta), in the units of the activations, for
@@ -64,11 +74,21 @@ def measure(
         signal, or a layer that does not run for every sample. Never a 0 in its place.
     """
     _check_options(batch_size, max_samples, thresholds)
+    n_inputs = len(example_input) if isinstance(example_input, tuple | list) else 1
     if isinstance(model, str | Path):
-        return _measure_onnx(
-            model, read_source(data), batch_size, thresholds, sequence, max_samples, progress
-        )
+        source = read_source(data, n_inputs=n_inputs)
+        return _measure_onnx(model, source, batch_size, thresholds, sequence, max_samples, progress)
+    module = _checked_module(model, batch_dim)
+    source = read_source(data, n_inputs=n_inputs)
+    run = _TorchRun(module, source, batch_dim, tuple(thresholds), sequence)
+    return run.measure(run.as_example(example_input), batch_size, max_samples, progress)
+
+
+def _checked_module(model: Any, batch_dim: int | None) -> torch.nn.Module:
+    """The module itself, if it is one, without what ``torch.compile`` puts around it."""
     import torch
+
+    from tospike.network.importers.torch_run import batch_dim_faults, uncompiled
 
     if not isinstance(model, torch.nn.Module):
         raise ModelError(
@@ -77,17 +97,31 @@ def measure(
             allowed="a torch.nn.Module or a path that ends in .onnx",
             fix="networks of the zoo have no weights: give the trained module itself",
         )
-    run = _TorchRun(model, read_source(data), batch_dim, tuple(thresholds), sequence)
-    return run.measure(example_input, batch_size, max_samples, progress)
+    reasons = batch_dim_faults(batch_dim)
+    if reasons:
+        raise OptionError("measure the activity", reasons=reasons)
+    return uncompiled(model)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _check_options(batch_size: int, max_samples: int | None, thresholds: tuple[float, ...]) -> None:
     reasons = []
-    if batch_size < 1:
-        reasons.append(f"batch_size is {batch_size}; at least 1 is needed")
-    if max_samples is not None and max_samples < 1:
-        reasons.append(f"max_samples is {max_samples}; at least 1 is needed")
-    reasons += [f"threshold {t} is not a number >= 0" for t in thresholds if not t >= 0]
+    if not _is_whole(batch_size) or batch_size < 1:
+        reasons.append(f"batch_size is {batch_size!r}; a whole number of at least 1 is needed")
+    if max_samples is not None and (not _is_whole(max_samples) or max_samples < 1):
+        reasons.append(f"max_samples is {max_samples!r}; a whole number of at least 1 is needed")
+    if isinstance(thresholds, tuple | list):
+        numbers = (int, float, np.number)
+        reasons += [
+            f"threshold {t!r} is not a number >= 0"
+            for t in thresholds
+            if not (isinstance(t, numbers) and t >= 0)
+        ]
+    else:
+        reasons.append(f"thresholds is {thresholds!r}; a tuple of numbers is needed")
     if reasons:
         raise OptionError("measure the activity", reasons=reasons)
 
@@ -112,6 +146,12 @@ class _TorchRun:
         self.sequence = sequence
         floating = [p.dtype for p in model.parameters() if p.is_floating_point()]
         self.dtype = floating[0] if floating else torch.get_default_dtype()
+
+    def as_example(self, example: Any) -> Any:
+        """The example input, its arrays as tensors."""
+        from tospike.network.importers.torch_run import with_tensors
+
+        return with_tensors(example, self.dtype)
 
     def measure(
         self,
@@ -217,15 +257,17 @@ class _TorchRun:
         from tospike.network.importers.torch_run import resized
 
         wanted = min(2, n_samples)
-        given = example
-        if example is None:
-            example = first_samples(self.source, wanted, batch_dim=self.batch_dim, dtype=self.dtype)
-        elif self.batch_dim is not None:
-            example = resized(example, self.batch_dim, wanted)
+        if example is not None:
+            if self.batch_dim is not None:
+                example = resized(example, self.batch_dim, wanted)
+            return plan(self.model, example, self.batch_dim)
+        example = first_samples(self.source, wanted, batch_dim=self.batch_dim, dtype=self.dtype)
         try:
             return plan(self.model, example, self.batch_dim)
+        except UnsupportedOperatorError:
+            raise
         except ModelError as error:
-            raise _as_data_error(self.model, example, given, error) from error
+            raise _as_data_error(self.model, example, None, error) from error
 
 
 def _check_complete(accumulators: Mapping[str, LayerAccumulator], done: int) -> None:
@@ -326,7 +368,14 @@ def _measure_onnx(
             allowed="a torch.nn.Module or a path that ends in .onnx",
             fix="networks of the zoo have no weights: give the trained module or file itself",
         )
-    first = next(iter(input_layout(read_model(path))), "x")
+    file = read_model(path)
+    names = list(input_layout(file)) or ["x"]
+
+    def by_name(inputs: Any) -> Mapping[str, Any]:
+        if isinstance(inputs, Mapping):
+            return inputs
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        return dict(zip([*names, *map(str, range(len(names), len(given)))], given, strict=False))
 
     total = source.n_samples
     total = min(total, max_samples) if total and max_samples else total
@@ -339,15 +388,15 @@ def _measure_onnx(
             batch_dim=0,
             max_samples=max_samples,
             dtype=torch.float32,
+            copy=False,
         ):
-            named = inputs if isinstance(inputs, Mapping) else {first: inputs}
-            yield {key: value.numpy() for key, value in named.items()}
+            yield {key: np.asarray(value) for key, value in by_name(inputs).items()}
             done += n
             if progress is not None:
                 progress(done, total)
 
     return measure_onnx(
-        path,
+        file,
         batches(),
         thresholds=tuple(thresholds),
         sequence=sequence,

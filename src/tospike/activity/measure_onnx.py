@@ -34,7 +34,7 @@ BUDGET_BYTES = 128 << 20
 
 
 def measure_onnx(
-    path: str | Path,
+    path: str | Path | OnnxFile,
     batches: Iterable[Arrays],
     *,
     thresholds: tuple[float, ...] = (),
@@ -47,7 +47,7 @@ def measure_onnx(
 
     Parameters
     ----------
-    path : the .onnx file.
+    path : the .onnx file, or what :func:`read_model` made of it.
     batches : mappings from input name to array, samples first. Inputs without a batch axis (a
         scalar rate, say) are given as they are. A graph whose file fixes the batch to 1 runs
         sample by sample.
@@ -69,18 +69,19 @@ def measure_onnx(
     for batch in batches:
         arrays = {name: np.asarray(value) for name, value in batch.items()}
         if meter is None:
-            file = read_model(path)
+            file = path if isinstance(path, OnnxFile) else read_model(path)
             opened = open_file(file, _example_shapes(file, arrays))
             meter = _Meter(opened, thresholds, sequence, n_threads, budget_bytes)
         meter.add(arrays)
+    name = path.name if isinstance(path, OnnxFile) else Path(path).name
     if meter is None:
         raise DataError(
-            f"measure the ONNX model {Path(path).name!r}",
+            f"measure the ONNX model {name!r}",
             received="no batches",
             allowed="at least one sample",
             fix="check the data: it is empty",
         )
-    return meter.profile(origin or Path(path).name)
+    return meter.profile(origin or name)
 
 
 def _example_shapes(file: OnnxFile, arrays: Arrays) -> dict[str, tuple[int, ...]]:

@@ -79,7 +79,10 @@ class MeasureMode(Interceptor):
         if len(sites) == 1:
             site = sites[0]
             weight = operation.a if site.role == "b" else operation.b
-            if not site.weight_ptr or weight.data_ptr() == site.weight_ptr:
+            if site.role == "both" or weight.data_ptr() == site.weight_ptr:
+                return site
+            # computed anew in every run (a reparametrised weight): known by its place and shape
+            if not site.weight_ptr and tuple(weight.shape) == site.weight_shape:
                 return site
         elif not sites and key in self.trace.ignored:
             return None
@@ -108,6 +111,8 @@ class MeasureMode(Interceptor):
             dim = {last: last - 1, last - 1: last}.get(dim, dim) if dim is not None else None
         x = self._samples_first(x, dim)
         rows = x.shape[0] // self.n_samples
+        if site.n_time_dims:
+            x = x.reshape(-1, *x.shape[1 + site.n_time_dims :])
         late = site.layer in self.time_major
         if site.in_shape and rows > 1:
             if late:

@@ -11,18 +11,20 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.nn.parameter import UninitializedParameter
 
 from tospike.network.importers.torch_run import (
     Interceptor,
     Key,
     as_inputs,
     map_tensors,
+    n_samples_of,
     tensors_in,
     untouched,
 )
 from tospike.network.importers.torch_sites import Site
 from tospike.network.importers.torch_synapses import Operation
-from tospike.network.importers.torch_trace import Trace, trace
+from tospike.network.importers.torch_trace import Trace, check_parameters, trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ def plan(model: torch.nn.Module, example: Any, batch_dim: int | None) -> Plan:
     One sample and several are traced apart: operations such as einsum and squeeze take other
     ways where a dimension is 1. Weights that change in place make a new plan (and are checked).
     """
+    if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
+        check_parameters(model)
     shapes = tuple((tuple(t.shape), t.dtype) for t in tensors_in(example))
     signature = (
         tuple(
@@ -70,8 +74,7 @@ def _version(p: torch.Tensor) -> int:
 
 def _make(model: torch.nn.Module, example: Any, batch_dim: int | None) -> Plan:
     traced = trace(model, example, batch_dim=batch_dim)
-    tensors = tensors_in(example)
-    if batch_dim is None or tensors[0].shape[batch_dim] < 2:
+    if batch_dim is None or n_samples_of(example, batch_dim) < 2:
         return Plan(traced)
     merged = {
         key for key, sites in traced.sites.items() if any(site.axis.rows > 1 for site in sites)

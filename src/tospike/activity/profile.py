@@ -30,8 +30,10 @@ class LayerActivity:
     synaptic_operations : operations with a non-zero input per inference, exact at borders and
         strides (products with padding are not counted).
     synaptic_operations_std : its standard deviation over samples.
-    spikes_per_synapse : synaptic_operations / N_syn for spike signals (T steps summed), else None.
-    spikes_per_neuron : mean events per input neuron and inference for spike signals, else None.
+    spikes_per_synapse : for spike signals: synaptic_operations over the synapses of ONE call,
+        ``layer.n_synapses / layer.calls``, so that the T steps of an inference add up; else None.
+    spikes_per_neuron : for spike signals: events per input neuron of one call and inference, the
+        T steps added up; else None.
     temporal_sparsity : threshold Theta -> Gamma(Theta): share of input values that need not be
         sent because they differ by at most Theta from the last *transmitted* value.
     channel_density : (C,) share of non-zero values per input channel or feature.

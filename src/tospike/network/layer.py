@@ -45,7 +45,9 @@ class Layer:
     n_synapses_exact : the same without the products with padding zeros (border-exact).
     n_neurons : outputs per inference (all calls).
     n_inputs : distinct input activations per inference (all calls).
-    n_weights : number of weights (bias excluded, shared weights once).
+    n_weights : number of weights of this layer (bias excluded, reuse by later calls not counted
+        again). Of these, ``extra["tied_weights"]`` are stored with the layer
+        ``extra["tied_to"]`` that ran before; :attr:`Network.n_weights` counts them once.
     n_biases : number of biases.
     calls : how often the layer runs in one inference (time steps, weight sharing).
     """

@@ -88,8 +88,10 @@ class Network:
 
     @property
     def n_weights(self) -> int:
-        """Weights in synaptic layers (biases and norms excluded)."""
-        return sum(layer.n_weights for layer in self.layers)
+        """Stored weights of synaptic layers (biases and norms excluded); tied ones count once."""
+        return sum(
+            layer.n_weights - int(layer.extra.get("tied_weights", 0)) for layer in self.layers
+        )
 
     @property
     def n_neurons(self) -> int:

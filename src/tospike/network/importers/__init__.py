@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tospike.errors import ModelError
+from tospike.errors import ModelError, OptionError
 from tospike.network import Network
 
 
@@ -16,10 +16,12 @@ def load(model: Any, example_input: Any = None, *, batch_dim: int | None = 0) ->
     ----------
     model : a ``torch.nn.Module`` (unedited), a path that ends in ``.onnx``, or the name of a
         network of the zoo ("vgg16").
-    example_input : for a module only: a tensor, a tuple or list of tensors (positional
-        arguments) or a mapping (keyword arguments). Its batch size changes no number.
-    batch_dim : dimension of the example's tensors that counts samples; None if the example is
-        one sample without a batch dimension.
+    example_input : a tensor, a tuple or list of tensors (positional arguments) or a mapping
+        (keyword arguments; for ONNX by input name). Its batch size changes no number. A module
+        needs one; an ONNX file only where it has dynamic dimensions besides the batch, and
+        arrays or full shapes with the batch as 1 will do.
+    batch_dim : for a module: dimension of the example's tensors that counts samples; None if the
+        example is one sample without a batch dimension.
 
     Raises
     ------
@@ -31,23 +33,28 @@ def load(model: Any, example_input: Any = None, *, batch_dim: int | None = 0) ->
         if str(model).lower().endswith(".onnx"):
             from tospike.network.importers.onnx_graph import load_onnx
 
-            return load_onnx(Path(model))
-        if isinstance(model, str):
+            return load_onnx(Path(model), example_input)
+        # names of the zoo are plain words; anything with a suffix or a folder is meant as a path
+        if isinstance(model, str) and not Path(model).suffix and "/" not in model:
             from tospike.network.zoo import load_zoo
 
             return load_zoo(model)
         raise ModelError(
             f"load the network {str(model)!r}",
-            received=f"a path that ends in {model.suffix!r}",
-            allowed="a path that ends in .onnx",
+            received=f"a path that ends in {Path(model).suffix!r}",
+            allowed="a path that ends in .onnx, or the name of a zoo network",
             fix="export the model to ONNX, or give the torch module itself",
         )
     import torch
 
     if isinstance(model, torch.nn.Module):
+        from tospike.network.importers.torch_run import batch_dim_faults, uncompiled
         from tospike.network.importers.torch_trace import load_torch
 
-        return load_torch(model, example_input, batch_dim=batch_dim)
+        reasons = batch_dim_faults(batch_dim)
+        if reasons:
+            raise OptionError("load the network", reasons=reasons)
+        return load_torch(uncompiled(model), example_input, batch_dim=batch_dim)
     raise ModelError(
         "load the network",
         received=f"an object of type {type(model).__module__}.{type(model).__qualname__}",

@@ -159,6 +159,10 @@ def _refuse_uncounted(file: OnnxFile, static: StaticTensors, names: list[str]) -
 
 def _shape_of(example: Example) -> Shape:
     """The shape that ``example`` is, or has. Raises ``TypeError`` if it has none."""
+    if isinstance(example, str | bytes | bool):
+        raise TypeError(f"{example!r}, which is no shape, array or tensor")
+    if isinstance(example, int | float):
+        return ()  # a scalar input
     sizes = example if isinstance(example, tuple | list) else example.shape
     return tuple(operator_index(size) for size in sizes)
 
@@ -303,7 +307,7 @@ class _Builder:
                 self.layers[name] = _another_call(self.layers[name], layer)
                 probe = dataclasses.replace(probe, layer=name)
             else:
-                self.layers[name] = self._without_tied_weights(layer, node)
+                self.layers[name] = self._with_ties(layer, node)
             self.probes.append(probe)
         self._connect(node, shared)
 
@@ -316,8 +320,8 @@ class _Builder:
         ]
         return (node.op_type, *roots) if roots else ()
 
-    def _without_tied_weights(self, layer: Layer, node: Any) -> Layer:
-        """Weights that another kind of layer holds already (tied embeddings) count once."""
+    def _with_ties(self, layer: Layer, node: Any) -> Layer:
+        """Weights that another kind of layer holds already (tied embeddings) are marked."""
         tied = ""
         for root in self._weights_of(node)[1:]:
             holder = self.weight_owner.setdefault(root, layer.name)
@@ -326,8 +330,8 @@ class _Builder:
                 tied = holder
         if not tied:
             return layer
-        extra = {**layer.extra, "second_operand": layer.n_weights, "tied_to": tied}
-        return dataclasses.replace(layer, n_weights=0, extra=extra)
+        extra = {**layer.extra, "tied_to": tied, "tied_weights": layer.n_weights}
+        return dataclasses.replace(layer, extra=extra)
 
     def _pass_on(self, node: Any) -> None:
         """Operators that only move values make no layer: their input's layer stays the owner."""

@@ -31,7 +31,7 @@ class TensorShapes:
 
     ``one``: name -> shape at batch 1; ``axis``: name -> its batch axis or None; ``batchable``: the
     graph accepts any batch size; ``input_axis``: graph input -> batch axis or None;
-    ``fixed_batch``: input axes of size 1 that stand for the batch of a graph fixed to batch 1.
+    ``fixed_batch``: the file declares a batch of 1, so that inner shapes may have it written in.
     """
 
     one: Mapping[str, Shape]
@@ -40,6 +40,7 @@ class TensorShapes:
     batchable: bool
     types: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    fixed_batch: bool = False
 
     def sample(self, name: str) -> Shape:
         """Shape without the batch axis."""
@@ -47,7 +48,8 @@ class TensorShapes:
         axis = self.axis.get(name)
         if axis is not None and shape[axis] == 1:
             return shape[:axis] + shape[axis + 1 :]
-        if axis is None and not self.batchable and len(shape) > 1 and shape[0] == 1:
+        written_in = self.fixed_batch or not self.batchable
+        if axis is None and written_in and len(shape) > 1 and shape[0] == 1:
             return shape[1:]
         return shape
 
@@ -171,7 +173,7 @@ def _need_all(
             received=f"dynamic dimensions without a size in {example}",
             where=str(file.path),
             allowed="sizes for all dimensions but the batch",
-            fix="give an example input, or input_shapes={name: (1, ...)} with the batch as 1",
+            fix="give an example input, or {name: (1, ...)} with full shapes and the batch as 1",
             reasons=reasons,
         )
 
@@ -311,4 +313,6 @@ def _resolve(
         first = value.dims[0] if value.dims else None
         if axes[value.name] == 0 and isinstance(first, int) and first > 1 and batchable:
             notes.append(f"axis 0 of input {value.name!r} (size {first}) taken as the batch")
-    return TensorShapes(one, axis, axes, batchable, types, tuple(notes))
+    firsts = [value.dims[axes[value.name] or 0] for value in inputs if len(value.dims) > 1]
+    fixed = bool(firsts) and all(first == 1 for first in firsts)
+    return TensorShapes(one, axis, axes, batchable, types, tuple(notes), fixed)

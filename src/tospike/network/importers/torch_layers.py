@@ -88,12 +88,19 @@ def merges_into_shape(execution: Execution, axis: Axis) -> bool:
     return axis.rows > 1 and execution.form == "product" and execution.signal != "spike"
 
 
+def time_steps_ahead(execution: Execution, axis: Axis) -> int:
+    """Dimensions ahead of the batch, (T, B, ...), in a linear layer fed by spikes: time steps."""
+    ahead = execution.form == "product" and execution.role == "a" and axis.rows == 1
+    return axis.dim or 0 if ahead and execution.signal == "spike" else 0
+
+
 def site_of(execution: Execution, axes: Axes) -> Site:
     """The place to count at."""
     second = execution.role == "b"
     axis = axes.b if second else axes.a
     return Site(
         in_shape=merges_into_shape(execution, axis),
+        n_time_dims=time_steps_ahead(execution, axis),
         layer=execution.name,
         form=execution.form,
         role=execution.role,
@@ -167,6 +174,9 @@ def _linear(execution: Execution, axes: Axes, n_samples: int) -> Draft:
     axis = axes.a if execution.role == "a" else axes.b
     if merges_into_shape(execution, axis):
         inner, draft.calls = (axis.rows, *inner), 1
+    ahead = time_steps_ahead(execution, axis)
+    if ahead:
+        inner, draft.calls = inner[ahead:], math.prod(inner[:ahead])
     # einsum adds dimensions of size 1, or not, as the batch size has it
     inner = tuple(size for size in inner if size != 1)
     draft.input_shape = (*inner, features)

@@ -116,6 +116,54 @@ def union(infos: Iterable[Info]) -> Info:
     )
 
 
+class Ties:
+    """Words of parameters that several layers use: stored once, with the first of them."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, list[tuple[str, int, int, tuple[int, ...]]]] = {}
+        #: layer -> (the layer that holds most of its tied weights, number of tied weights)
+        self.found: dict[str, tuple[str, int]] = {}
+
+    def add(self, layer: str, weight: torch.Tensor) -> None:
+        """``layer`` uses ``weight``, a view of a parameter."""
+        n = distinct_values(weight)
+        low = int(weight.storage_offset())
+        high = low + _span(weight)
+        # a view with holes is one and the same only as a whole
+        dense = high - low == n
+        mark = () if dense else (*weight.shape, *weight.stride())
+        seen = self._seen.setdefault(storage_id(weight), [])
+        if any(name == layer for name, *_ in seen):
+            return
+        shared = [
+            (min(high, last) - max(low, first), name)
+            for name, first, last, other in seen
+            if other == mark and (dense or first == low)
+        ]
+        covered = _covered(low, high, [(f, t) for _, f, t, o in seen if dense and o == mark])
+        overlaps = [item for item in shared if item[0] > 0]
+        seen.append((layer, low, high, mark))
+        if overlaps:
+            self.found[layer] = (max(overlaps)[1], covered if dense else n)
+
+
+def _span(tensor: torch.Tensor) -> int:
+    """Words from the first to the last of a tensor, holes included."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+
+
+def _covered(low: int, high: int, spans: list[tuple[int, int]]) -> int:
+    """Words of [low, high) that lie in any of the spans."""
+    total, end = 0, low
+    for first, last in sorted(spans):
+        first, last = max(first, end), min(last, high)
+        if last > first:
+            total += last - first
+            end = last
+    return total
+
+
 def distinct_values(tensor: torch.Tensor) -> int:
     """Number of distinct memory words of a (possibly expanded) tensor."""
     total = 1

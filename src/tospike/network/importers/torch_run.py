@@ -7,11 +7,13 @@ apart (:mod:`tospike.network.importers.torch_synapses`) and hands them to a subc
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch.func import functional_call
 from torch.nn.modules import module as nn_module
@@ -129,6 +131,7 @@ class Interceptor:
             stack.enter_context(torch.no_grad())
             stack.enter_context(_below_autograd())
             stack.enter_context(_plain_attention())
+            stack.enter_context(_uncompiled())
             handles = (
                 nn_module.register_module_forward_pre_hook(self._enter),
                 nn_module.register_module_forward_hook(self._leave),
@@ -149,9 +152,13 @@ class Interceptor:
         path = self.frames[-1].path
         module = self.frames[-1].module
         name = f"layer {path!r}" if path else "the model"
+        text = str(error).strip()
+        # some models raise pages; the error must fit on a screen
+        text = text if len(text) <= 800 else f"{text[:800]} [...]"
+        text = "\n".join(text.splitlines()[:12])
         return ModelError(
             f"run the model {type(self.root).__name__}",
-            received=f"{type(error).__name__}: {str(error).strip()}",
+            received=f"{type(error).__name__}: {text}",
             where=f"{name} ({type(module).__name__}), model input {describe(inputs)}",
             allowed="a model that runs on the input given",
             fix="check that model(input) runs in plain PyTorch, with this shape and dtype",
@@ -183,6 +190,24 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Code that went through ``torch.compile`` runs as written, so that its operations show."""
+    # Else torch imports its compiler (seconds) for models that never use it.
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def uncompiled(model: torch.nn.Module) -> torch.nn.Module:
+    """The module inside of the wrapper that ``torch.compile`` puts around it."""
+    if "torch._dynamo" in sys.modules:
+        wrapper = sys.modules["torch._dynamo"].OptimizedModule
+        while isinstance(model, wrapper):
+            model = model._orig_mod
+    return model
 
 
 class ModuleState:
@@ -306,7 +331,21 @@ def map_tensors(function: Callable[[torch.Tensor], torch.Tensor], value: Any) ->
     if isinstance(value, Mapping):
         return {key: map_tensors(function, item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)(map_tensors(function, item) for item in value)
+        items = [map_tensors(function, item) for item in value]
+        named = isinstance(value, tuple) and type(value) is not tuple  # a namedtuple
+        return type(value)(*items) if named else type(value)(items)
+    return value
+
+
+def with_tensors(value: Any, dtype: torch.dtype) -> Any:
+    """NumPy arrays in nested inputs as tensors; floating-point ones of ``dtype``."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiubc":
+        tensor = torch.tensor(value)
+        return tensor.to(dtype) if value.dtype.kind == "f" else tensor
+    if isinstance(value, Mapping):
+        return {key: with_tensors(item, dtype) for key, item in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(with_tensors(item, dtype) for item in value)
     return value
 
 
@@ -321,12 +360,25 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
     return []
 
 
+def batch_dim_faults(batch_dim: Any) -> list[str]:
+    """Reasons against a ``batch_dim``."""
+    whole = isinstance(batch_dim, int) and not isinstance(batch_dim, bool)
+    if batch_dim is None or (whole and batch_dim >= 0):
+        return []
+    return [f"batch_dim is {batch_dim!r}; None or a whole number >= 0 is needed"]
+
+
+def n_samples_of(inputs: Any, batch_dim: int) -> int:
+    """Size along ``batch_dim`` of the first tensor that has this dimension; 0 without any."""
+    sizes = (int(t.shape[batch_dim]) for t in tensors_in(inputs) if t.dim() > batch_dim)
+    return next(sizes, 0)
+
+
 def resized(inputs: Any, batch_dim: int, wanted: int) -> Any:
     """The inputs with ``wanted`` samples, the first one repeated where more are needed."""
-    tensors = tensors_in(inputs)
-    if not tensors or tensors[0].dim() <= batch_dim:
+    n_samples = n_samples_of(inputs, batch_dim)
+    if not n_samples:
         return inputs
-    n_samples = tensors[0].shape[batch_dim]
 
     def resize(t: torch.Tensor) -> torch.Tensor:
         if t.dim() <= batch_dim or t.shape[batch_dim] != n_samples:

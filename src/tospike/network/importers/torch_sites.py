@@ -64,6 +64,7 @@ class Site:
     """Place of an operation with synapses; enough to count it without tracing it again.
 
     ``in_shape``: rows merged with the batch are positions of one call (tokens, heads).
+    ``n_time_dims``: dimensions ahead of the batch that are time steps, each a call.
     """
 
     layer: str
@@ -75,6 +76,7 @@ class Site:
     weight_shape: Shape
     signal: str
     in_shape: bool = False
+    n_time_dims: int = 0
 
 
 @dataclass(slots=True)

@@ -249,7 +249,9 @@ def may_hide_synapses(func: Any) -> bool:
 KEEPS_SPIKES = frozenset({"max_pool", "cat"})
 
 #: class that produces a tensor -> signal of its (first) output. Extend it with your own neurons:
-#: ``SPIKING_MODULES["my_package.neurons.IF"] = "spike"``. Subclasses count as their base class.
+#: ``SPIKING_MODULES["my_package.neurons.IF"] = "spike"``. Subclasses count as their base class,
+#: and modules below the named one count as it (packages move their classes into sub-modules).
+#: Neurons with graded or signed events are "analog": their synapses multiply.
 SPIKING_MODULES = {
     "norse.torch.module.lif.LIF": "spike",
     "norse.torch.module.lif.LIFCell": "spike",
@@ -260,13 +262,20 @@ SPIKING_MODULES = {
     "sinabs.layers.iaf.IAFSqueeze": "spike",
     "sinabs.layers.lif.LIF": "spike",
     "sinabs.layers.lif.LIFSqueeze": "spike",
-    "snntorch._neurons.alpha.Alpha": "spike",
-    "snntorch._neurons.lapicque.Lapicque": "spike",
-    "snntorch._neurons.leaky.Leaky": "spike",
-    "snntorch._neurons.rleaky.RLeaky": "spike",
-    "snntorch._neurons.rsynaptic.RSynaptic": "spike",
-    "snntorch._neurons.synaptic.Synaptic": "spike",
+    "snntorch._neurons.LeakyParallel": "spike",
+    "snntorch._neurons.SpikingNeuron": "spike",
     "spikingjelly.activation_based.neuron.BaseNode": "spike",
+    "spikingjelly.activation_based.neuron.GatedLIFNode": "spike",
+    "spikingjelly.activation_based.neuron.ILCBaseNode": "spike",
+    "spikingjelly.activation_based.neuron.ILIFNode": "analog",
+    "spikingjelly.activation_based.neuron.LIAFNode": "analog",
+    "spikingjelly.activation_based.neuron.MaskedPSN": "spike",
+    "spikingjelly.activation_based.neuron.PSN": "spike",
+    "spikingjelly.activation_based.neuron.STBIFNode": "analog",
+    "spikingjelly.activation_based.neuron.SimpleBaseNode": "spike",
+    "spikingjelly.activation_based.neuron.SlidingPSN": "spike",
+    "spikingjelly.activation_based.neuron.TernaryIFNode": "analog",
+    "spikingjelly.activation_based.neuron.TernaryLIFNode": "analog",
     "spikingjelly.clock_driven.neuron.BaseNode": "spike",
 }
 
@@ -274,7 +283,11 @@ SPIKING_MODULES = {
 def signal_of_module(module: torch.nn.Module) -> str | None:
     """Declared signal of a module's output, from :data:`SPIKING_MODULES`, or None."""
     for cls in type(module).__mro__:
-        signal = SPIKING_MODULES.get(f"{cls.__module__}.{cls.__qualname__}")
-        if signal is not None:
-            return signal
+        # the full path, then with the sub-modules left out one by one
+        path = cls.__module__
+        while path:
+            signal = SPIKING_MODULES.get(f"{path}.{cls.__qualname__}")
+            if signal is not None:
+                return signal
+            path = path.rpartition(".")[0]
     return None

@@ -24,6 +24,7 @@ from tospike.network.importers.torch_provenance import (
     Info,
     Parameters,
     Provenance,
+    Ties,
     distinct_values,
     layer_name_of,
     storage_id,
@@ -35,9 +36,11 @@ from tospike.network.importers.torch_run import (
     ModuleState,
     as_inputs,
     map_tensors,
+    n_samples_of,
     resized,
     tensors_in,
     untouched,
+    with_tensors,
 )
 from tospike.network.importers.torch_sites import Draft, Execution, Role, Shapes, Site
 from tospike.network.importers.torch_synapses import Operation
@@ -88,6 +91,7 @@ class TraceMode(Interceptor):
         self.nodes = Nodes()
         self.unsupported: Counter[str] = Counter()
         self.notes: set[str] = set()
+        self.ties = Ties()
 
     # -- synapses ----------------------------------------------------------------------------
 
@@ -106,11 +110,15 @@ class TraceMode(Interceptor):
             self.notes.add("products of parameters among themselves are not counted")
             return
         weight, info = (operation.a, a) if role == "b" else (operation.b, b)
+        stored = False
         if role == "both" or info.data:
             name, n_weights = self.nodes.product_name(key), 0
         else:
             name = self._weight_name(key, weight, info)
             n_weights = distinct_values(weight)
+            stored = self.parameters.name(weight, key[0]) is not None
+            if stored:
+                self.ties.add(name, weight)
         bias = operation.bias
         weighted_bias = bias is not None and not get(bias).data
         self.executions.append(
@@ -124,7 +132,8 @@ class TraceMode(Interceptor):
                 operation.geometry,
                 n_weights,
                 self._n_biases(operation) if weighted_bias else 0,
-                weight.data_ptr() if n_weights else 0,
+                # a weight computed anew in every run has no address to know it by
+                weight.data_ptr() if stored else 0,
                 (b if role == "b" else a).signal,
                 operation.packed,
             )
@@ -195,11 +204,24 @@ class TraceMode(Interceptor):
             return out
         data = [(t, info) for t, info in infos if info.data]
         first = next(i for i, (_, info) in enumerate(infos) if info.data)
+        if kind == "mul":
+            self._note_broadcast(infos, outputs)
         name = self.nodes.other(key, kind, self.frames[-1].module, data, first, outputs, args)
         signal = before.signal if kind in tables.KEEPS_SPIKES else "analog"
         fresh = Info(frozenset({name}), data=True, signal=signal)
         self._note_outputs(func, args, inputs, outputs, fresh)
         return out
+
+    def _note_broadcast(
+        self, infos: list[tuple[torch.Tensor, Info]], outputs: list[torch.Tensor]
+    ) -> None:
+        """A product that meets every value with several weights is said: no synapses are seen."""
+        size = max(t.numel() for t, info in infos if info.data)
+        for t, info in infos:
+            matrix = info.params and not info.data and sum(s > 1 for s in t.shape) > 1
+            if matrix and outputs and outputs[0].numel() > size:
+                name = sorted(info.params)[0]
+                self.notes.add(f"elementwise products with {name!r} are not counted as synapses")
 
     def _note_outputs(
         self,
@@ -257,7 +279,7 @@ def load_torch(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 
 
 def trace(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 0) -> Trace:
     """Run ``model`` on ``example`` and record all layers. The module is left as it was."""
-    _check_parameters(model)
+    check_parameters(model)
     inputs = _on_device(model, as_inputs(_checked_example(model, example)))
     n_samples = _batch_size(inputs, batch_dim)
     with untouched(model) as state:
@@ -314,6 +336,8 @@ def _finish(
     if changed:
         notes.add(f"keeps state between calls: {', '.join(changed)}")
     batch = Batch(n_samples, other, batch_dim, second.others if second is not None else {})
+    for name, (holder, n) in mode.ties.found.items():
+        drafts[name].extra |= {"tied_to": holder, "tied_weights": n}
     layers, edges, dropped = mode.nodes.finish(drafts, batch)
     notes |= {f"recurrent connection {source} -> {target}" for source, target in dropped}
     ends = [s for t in tensors_in(outputs) for s in sorted(mode.provenance.get(t).sources)]
@@ -369,18 +393,21 @@ def _other_batch(n_samples: int) -> int:
 def _batch_size(inputs: Any, batch_dim: int | None) -> int:
     if batch_dim is None:
         return 1
-    shapes = [t.shape for t in tensors_in(inputs)]
-    if not shapes or len(shapes[0]) <= batch_dim or shapes[0][batch_dim] < 1:
+    n_samples = n_samples_of(inputs, batch_dim)
+    if n_samples < 1:
+        shapes = [t.shape for t in tensors_in(inputs)]
         raise ModelError(
             "trace the model",
             received=f"an example input of shapes {[tuple(s) for s in shapes]}",
             allowed=f"tensors with at least one sample along dimension {batch_dim}",
             fix="give batch_dim=None for an example that is one sample without batch dimension",
         )
-    return int(shapes[0][batch_dim])
+    return n_samples
 
 
 def _checked_example(model: torch.nn.Module, example: Any) -> Any:
+    floating = [p.dtype for p in model.parameters() if p.is_floating_point()]
+    example = with_tensors(example, floating[0] if floating else torch.get_default_dtype())
     if not tensors_in(example):
         raise ModelError(
             f"trace the model {type(model).__name__}",
@@ -398,7 +425,7 @@ def _on_device(model: torch.nn.Module, inputs: Any) -> Any:
     return inputs
 
 
-def _check_parameters(model: torch.nn.Module) -> None:
+def check_parameters(model: torch.nn.Module) -> None:
     """Every parameter is initialised and finite, else one error that lists them."""
     reasons = []
     for name, parameter in model.named_parameters():
