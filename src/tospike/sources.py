@@ -297,6 +297,39 @@ _TABLE = (
         "arXiv:2209.15425",
         verified=False,
     ),
+    Source(
+        "rueckauer_2017",
+        "B. Rueckauer, I.-A. Lungu, Y. Hu, M. Pfeiffer, S.-C. Liu",
+        "Conversion of continuous-valued deep networks to efficient event-driven networks for "
+        "image classification",
+        "Frontiers in Neuroscience 11:682",
+        2017,
+        "doi:10.3389/fnins.2017.00682",
+    ),
+    Source(
+        "li_2021",
+        "Y. Li, S. Deng, X. Dong, R. Gong, S. Gu",
+        "A free lunch from ANN: towards efficient, accurate spiking neural networks calibration",
+        "International Conference on Machine Learning",
+        2021,
+        "arXiv:2106.06984",
+    ),
+    Source(
+        "bu_2022",
+        "T. Bu, J. Ding, Z. Yu, T. Huang",
+        "Optimized potential initialization for low-latency spiking neural networks",
+        "AAAI Conference on Artificial Intelligence",
+        2022,
+        "arXiv:2202.01440",
+    ),
+    Source(
+        "nagel_2019",
+        "M. Nagel, M. van Baalen, T. Blankevoort, M. Welling",
+        "Data-free quantization through weight equalization and bias correction",
+        "IEEE/CVF International Conference on Computer Vision",
+        2019,
+        "doi:10.1109/ICCV.2019.00141",
+    ),
 )
 
 #: key -> :class:`Source`

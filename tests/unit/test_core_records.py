@@ -41,7 +41,7 @@ def test_unknown_name_suggests_the_nearest() -> None:
     ],
 )
 def test_quantities(text: str | float, dimension: str, value: float) -> None:
-    assert parse_quantity(text, dimension) == pytest.approx(value, rel=1e-12)
+    assert parse_quantity(text, dimension) == pytest.approx(value, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("text", ["5 s", "5 quux", "five pJ", 5.0, "", "pJ (", "1/0 pJ"])

@@ -115,12 +115,21 @@ def refuse_unknown(file: OnnxFile) -> None:
     if missing:
         raise ConversionError(
             f"execute {file.name!r} as spiking or quantised network",
-            received=f"{sum(missing.values())} operators without translation",
+            received=_no_form(missing),
             where=str(file.path),
             allowed=", ".join(sorted(known)),
             fix="analyse the network without running conversions",
-            reasons=[f"{name}: {count}" for name, count in sorted(missing.items())],
         )
+
+
+def _no_form(missing: Counter[str]) -> str:
+    """ "2 GRU layers, which have no spiking form here": what stands in the way, in words."""
+    names = [f"{number} {name}" for name, number in sorted(missing.items())]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    total = sum(missing.values())
+    noun = "layer" if set(missing) <= {"GRU", "LSTM", "RNN"} else "operator"
+    ending = "s, which have" if total > 1 else ", which has"
+    return f"{listed} {noun}{ending} no spiking form here"
 
 
 def example_of(file: OnnxFile, example_input: Any) -> tuple[Tensor, int | None]:

@@ -89,6 +89,17 @@ def prepare(
     return Prepared(graph, plan, synapses, populations, amplitudes)
 
 
+def spike_amplitudes(
+    graph: ExecutableGraph, plan: Plan, calibration: Calibration
+) -> dict[str, Tensor]:
+    """node -> value of one spike, (1, *shape), of all nodes that deliver spikes."""
+    amplitudes: dict[str, Tensor] = {}
+    for node in graph.nodes:
+        if node.name in plan.spikes:
+            amplitudes[node.name] = _amplitude(node, amplitudes, calibration)
+    return amplitudes
+
+
 def channel_shape(values: Tensor, dim: int, rank: int) -> Tensor:
     """(C,) values as (1, ..., C, ..., 1) of the given rank."""
     shape = [1] * rank
@@ -139,16 +150,7 @@ def input_channels(spec: Synapse, amplitude: Tensor) -> Tensor:
 
 def on_grid(spec: Synapse, amplitude: Tensor, weight_bits: int | None) -> GridSynapse:
     """``spec`` with the amplitude of its input spikes folded in, on an integer grid."""
-    scale = input_channels(spec, amplitude)
-    weight = spec.weight.double()
-    if spec.kind == "linear":
-        folded = weight * scale
-    elif spec.transposed:
-        folded = weight * scale.reshape(-1, *(1,) * (weight.dim() - 1))
-    else:
-        grouped = weight.reshape(spec.groups, -1, *weight.shape[1:])
-        per_group = scale.reshape(spec.groups, 1, -1, *(1,) * (weight.dim() - 2))
-        folded = (grouped * per_group).reshape(weight.shape)
+    folded = with_input_scale(spec, spec.weight.double(), input_channels(spec, amplitude))
     rows = by_output(spec, folded)
     step = rows.abs().sum(dim=1) / EXACT
     if weight_bits is not None:
@@ -159,6 +161,17 @@ def on_grid(spec: Synapse, amplitude: Tensor, weight_bits: int | None) -> GridSy
     bias = torch.zeros_like(step) if spec.bias is None else spec.bias.double()
     weight32 = grid.float()
     return GridSynapse(spec, channels_last(weight32), step.reshape(shape), bias.reshape(shape))
+
+
+def with_input_scale(spec: Synapse, weight: Tensor, scale: Tensor) -> Tensor:
+    """``weight`` times ``scale`` (I,) of the input channel that each weight reads."""
+    if spec.kind == "linear":
+        return weight * scale
+    if spec.transposed:
+        return weight * scale.reshape(-1, *(1,) * (weight.dim() - 1))
+    grouped = weight.reshape(spec.groups, -1, *weight.shape[1:])
+    per_group = scale.reshape(spec.groups, 1, -1, *(1,) * (weight.dim() - 2))
+    return (grouped * per_group).reshape(weight.shape)
 
 
 def by_output(spec: Synapse, weight: Tensor) -> Tensor:

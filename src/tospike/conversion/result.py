@@ -33,6 +33,7 @@ class RunResult:
     neuron_spikes : population -> spikes per inference that its neurons emitted.
     neuron_count : population -> number of its neurons.
     outputs : (N, ...) float32 network outputs, only if asked for.
+    classes : (N,) arg-max of every sample; None where the output is not (N, classes).
     """
 
     mode: Mode
@@ -47,4 +48,5 @@ class RunResult:
     neuron_spikes: Mapping[str, float] = field(default_factory=dict)
     neuron_count: Mapping[str, int] = field(default_factory=dict)
     outputs: NDArray[np.float32] | None = None
+    classes: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()

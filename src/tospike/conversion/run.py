@@ -14,11 +14,12 @@ from tospike.conversion.correction import corrected
 from tospike.conversion.counting import Counter, Wiring, count_events, profile, wiring
 from tospike.conversion.data import Progress, as_labels, as_samples, batches
 from tospike.conversion.eligibility import plan
-from tospike.conversion.forward import forward, walk
+from tospike.conversion.forward import walk
 from tospike.conversion.graph import ExecutableGraph, Synapse
 from tospike.conversion.prepare import Prepared, chunk_size, prepare
 from tospike.conversion.result import RunResult
-from tospike.conversion.scoring import Score, score, uncounted
+from tospike.conversion.scoring import FloatClasses, Score, score, uncounted
+from tospike.conversion.scoring import float_classes as classes_of_float
 from tospike.conversion.spiking import Chunk, Counts
 from tospike.errors import ConversionError, OptionError, unknown_name
 
@@ -57,7 +58,8 @@ def run_ann(
                 output = value
         assert output is not None
         counter.commit(len(rows))
-        result.add(start, output, output)
+        best = output.argmax(dim=1) if result.scores_classes else None
+        result.add(start, output, best)
     notes = uncounted(graph)
     return RunResult(
         mode="ann",
@@ -68,6 +70,7 @@ def run_ann(
         activation_bits=0,
         activity=profile(counter, (), origin="executed as ANN", notes=notes),
         outputs=result.outputs,
+        classes=result.classes,
         notes=notes,
     )
 
@@ -86,6 +89,7 @@ def run_snn(
     keep_outputs: bool = False,
     progress: Progress | None = None,
     early_stop: float | None = None,
+    float_classes: Any = None,
 ) -> dict[int, RunResult]:
     """Run a spiking network, or an ANN/SNN hybrid, and measure accuracy and spikes at every T.
 
@@ -101,6 +105,8 @@ def run_snn(
         layer (Li et al. 2021, "A free lunch from ANN", light version).
     early_stop : stop raising T as soon as the agreement with the float network reaches this
         share in (0, 1]; larger T are then missing from the result.
+    float_classes : ``RunResult.classes`` of :func:`run_ann` on the same samples, so that the
+        float network need not run again; None runs it.
 
     Raises
     ------
@@ -123,7 +129,8 @@ def run_snn(
         prepared = corrected(prepared, calibration)
     groups = [(t,) for t in steps] if partition.rerun or early_stop is not None else [steps]
     results: dict[int, RunResult] = {}
-    job = _Job(prepared, samples, labels, batch_size, keep_outputs, progress)
+    known = classes_of_float(graph, float_classes, samples.shape[0])
+    job = _Job(prepared, samples, labels, batch_size, keep_outputs, progress, known)
     for prefixes in groups:
         results.update(_simulate(job, prefixes))
         agreement = results[prefixes[-1]].agreement
@@ -140,6 +147,7 @@ class _Job:
     batch_size: int
     keep_outputs: bool
     progress: Progress | None
+    known: FloatClasses
 
 
 @dataclass
@@ -159,13 +167,14 @@ def _simulate(job: _Job, prefixes: tuple[int, ...]) -> dict[int, RunResult]:
     sums = [_Sums() for _ in prefixes]
     size = min(job.batch_size, chunk_size(graph, prefixes[-1], BUDGET))
     for first, rows in batches(job.samples, job.batch_size, job.progress):
-        reference = forward(graph, rows)
+        reference = job.known.of(first, rows)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             outputs, counts = Chunk(job.prepared, part, prefixes, wires).run()
             for p, stop in enumerate(prefixes):
                 output = outputs[min(p, len(outputs) - 1)]
-                scores[p].add(first + start, output, reference[start : start + len(part)])
+                best = None if reference is None else reference[start : start + len(part)]
+                scores[p].add(first + start, output, best)
                 tally(counters[p], sums[p], wires, counts, p, stop)
                 counters[p].commit(len(part))
     return {t: _result(job, t, scores[p], counters[p], sums[p]) for p, t in enumerate(prefixes)}
@@ -214,6 +223,7 @@ def _result(job: _Job, t: int, score: Score, counter: Counter, sums: _Sums) -> R
             name: int(population.theta.size) for name, population in prepared.populations.items()
         },
         outputs=score.outputs,
+        classes=score.classes,
         notes=tuple(notes),
     )
 

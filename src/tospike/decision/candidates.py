@@ -70,15 +70,24 @@ class Floor:
             return f"an agreement of {100 * self.agreement:.1f} % with the float network"
         return "no floor"
 
+    @property
+    def kept(self) -> str:
+        """What an implementation that meets the floor keeps, in a word or two."""
+        return "accuracy" if self.accuracy is not None else "classes"
+
 
 def floor_of(evidence: Evidence, asked: float | None, options: Options) -> Floor:
-    """The floor asked for, or ``accuracy_drop`` below the float network, or the agreement."""
+    """The floor asked for, or ``accuracy_drop`` below the float network, or the agreement.
+
+    The drop is never less than one sample: else a few samples would demand the very same classes.
+    """
     if asked is not None:
         return Floor(accuracy=asked)
+    one = 1.0 / max(1, evidence.ann.activity.n_samples)
     if evidence.ann.accuracy is not None:
-        return Floor(accuracy=max(0.0, evidence.ann.accuracy - options.accuracy_drop))
+        return Floor(accuracy=max(0.0, evidence.ann.accuracy - max(options.accuracy_drop, one)))
     if evidence.ann.agreement is not None:
-        return Floor(agreement=options.agreement_floor)
+        return Floor(agreement=max(0.0, min(options.agreement_floor, 1.0 - one)))
     return Floor()
 
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tospike.decision.candidates import (
     Candidate,
     Floor,
@@ -76,6 +79,7 @@ def compete(
         warning = f"the network was not run in other modes, the ANN is modelled only: {why}"
         return _modelled_field(request, held, why, (warning,))
     warnings = list(held.warnings)
+    warnings += no_better_than_guessing(held.y, evidence.ann.accuracy)
     if evidence.why_no_snn:
         warnings.append(f"no SNN was run: {evidence.why_no_snn}")
     warnings += [f"{name} stays analog: {why}" for name, why in evidence.refused.items()]
@@ -103,6 +107,20 @@ def compete(
         (*warnings, *said),
         tuple(graph.notes),
     )
+
+
+def no_better_than_guessing(y: NDArray[np.int64] | None, accuracy: float | None) -> list[str]:
+    """A warning where always naming the most frequent label would be right as often."""
+    if y is None or accuracy is None:
+        return []
+    share = float(np.bincount(y).max()) / len(y)
+    if accuracy > share:
+        return []
+    return [
+        f"the float network is right on {100 * accuracy:.1f} % of the samples, no more than by "
+        f"always naming the most frequent label ({100 * share:.1f} %): check labels and "
+        "preprocessing"
+    ]
 
 
 def _run(
@@ -208,6 +226,7 @@ def _hybrids(
                 (step,),
                 spiking=layers,
                 weight_bits=request.options.weight_bits,
+                float_classes=evidence.ann.classes,
             )[step]
         except ConversionError as error:
             said.append(f"a hybrid at T={step} could not be run: {in_short(error)}")

@@ -14,14 +14,16 @@ from tospike.activity import ActivityProfile
 from tospike.decision.options import Options
 from tospike.decision.record import EnergyPart
 from tospike.equations import MODELS, EquationOptions, count, default_equation
+from tospike.equations.borders import ann_to_snn, snn_to_ann
 from tospike.errors import unknown_name
 from tospike.implementation import Implementation, Mode
 from tospike.network import Network
 from tospike.pricing import Cost, price, priceable
 from tospike.technology import Technology, load, names
 
-#: the MACs-only convention ignores memory, so it cannot stand against an SNN that pays for memory
-NOT_A_RIVAL = frozenset({"ann_compute_only"})
+#: the MACs-only convention ignores memory: neither an ANN nor an SNN that pays for none may stand
+#: against one that pays
+NOT_A_RIVAL = frozenset({"ann_compute_only", "snn_compute_only"})
 
 #: bits of values that are not rectified in a quantised network (network input, GELU, ...)
 WIDE_BITS = 8
@@ -129,9 +131,42 @@ class Pricer:
             counts = count(
                 self.network, activity, Implementation("ann"), equation=key, options=self.options
             )
-            if priceable(counts, self.technology):
+            if priceable(counts, self.technology, static_power_w=self.static_power_w):
                 found.append(key)
         return tuple(found)
+
+    def check(self, activity: ActivityProfile, ann_model: str) -> None:
+        """Raise :class:`TechnologyError` if something that a verdict needs has no price.
+
+        Analog layers in integers and in float32, and, where the network has more than one layer,
+        spiking layers and both borders: before anything is run.
+        """
+        whole = Implementation("ann")
+        analog = count(self.network, activity, whole, equation=ann_model, options=self.options)
+        wide = replace(whole, weight_bits=32, activation_bits=32, state_bits=32)
+        floating = count(self.network, activity, wide, equation=ann_model, options=self.options)
+        layers = [layer for layer in self.network.synaptic_layers if layer.n_synapses]
+        if len(layers) > 1:
+            spikes = replace(
+                activity,
+                layers={
+                    name: replace(activity[name], signal="spike", spikes_per_synapse=0.0)
+                    for name in activity
+                },
+            )
+            analog = analog + self._as_snn(spikes)
+            analog = analog + ann_to_snn(n_values=1, n_timesteps=1) + snn_to_ann(n_values=1)
+        for counts, table in ((analog, self.technology), (floating, self.float_technology)):
+            price(counts, table, sram_bytes=self.sram_bytes, static_power_w=self.static_power_w)
+
+    def _as_snn(self, activity: ActivityProfile) -> ActionCounts:
+        return count(
+            self.network,
+            activity,
+            Implementation("snn"),
+            equation=self.snn_model,
+            options=self.options,
+        )
 
 
 def skip_counts(design: Design) -> ActionCounts:
@@ -171,6 +206,13 @@ def make_pricer(
     )
     if reference_model not in rivals:
         raise unknown_name("reference ANN model", reference_model, rivals)
+    neurons = tuple(
+        key.removeprefix("snn_")
+        for key, model in MODELS.items()
+        if model.mode == "snn" and key not in NOT_A_RIVAL
+    )
+    if options.neuron not in neurons:
+        raise unknown_name("neuron model", options.neuron, neurons)
     floating = f"{table.name}_fp"
     return Pricer(
         network,

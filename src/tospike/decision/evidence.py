@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tospike.activity import ActivityProfile
 from tospike.decision.samples import Samples
 from tospike.errors import ConversionError, OptionError
@@ -27,7 +30,7 @@ class Run:
     """One execution on the scored samples.
 
     ``accuracy`` is None without labels; ``agreement`` is the share of samples on which the class
-    is that of the float network.
+    is that of the float network; ``classes`` (N,) the class given to every sample.
     """
 
     accuracy: float | None
@@ -38,6 +41,7 @@ class Run:
     spiking: tuple[str, ...] = ()
     skip_events: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    classes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def gather(
         qnn = {}
         for number, width in enumerate(bits):
             progress(f"running the network with {width}-bit activations", 2 + number, total)
-            qnn[width] = _qnn(graph, calibration, samples, width, weight_bits)
+            qnn[width] = _qnn(graph, calibration, samples, width, weight_bits, ann.classes)
     except ConversionError as error:
         return Evidence(graph, None, ann, {}, {}, in_short(error))
     what = f"running the SNN for T up to {max(timesteps)}"
@@ -97,7 +101,9 @@ def gather(
     def say(done: int, of: int) -> None:
         progress(f"{what}: {done} of {of} samples", total - 1, total)
 
-    snn, refused, why_not = as_snn(graph, calibration, samples, timesteps, weight_bits, say)
+    snn, refused, why_not = as_snn(
+        graph, calibration, samples, timesteps, weight_bits, say, ann.classes
+    )
     progress("runs complete", total, total)
     return Evidence(graph, calibration, ann, qnn, snn, why_not, refused)
 
@@ -109,6 +115,7 @@ def as_snn(
     timesteps: tuple[int, ...],
     weight_bits: int,
     progress: Callable[[int, int], None],
+    float_classes: NDArray[np.int64] | None = None,
 ) -> tuple[dict[int, Run], dict[str, str], str]:
     """Runs as SNN with as many spiking layers as can be converted.
 
@@ -127,20 +134,34 @@ def as_snn(
                 spiking=frozenset(layers),
                 weight_bits=weight_bits,
                 progress=progress,
+                float_classes=float_classes,
             )
         except ConversionError as error:
             if error.where not in layers:
                 return {}, refused, in_short(error)
             layers.remove(error.where)
-            refused[error.where] = in_short(error)
+            refused[error.where] = f"cannot {error.asked}: {in_short(error)}"
         else:
             return runs, refused, ""
-    return {}, refused, "no layer of this network can receive spikes"
+    return {}, refused, none_can_spike(graph.eligibility)
+
+
+def none_can_spike(eligibility: Mapping[str, str], shown: int = 3) -> str:
+    """That no layer can receive spikes, with the reasons; each reason once, with a layer."""
+    first: dict[str, str] = {}
+    for name, reason in eligibility.items():
+        if reason:
+            first.setdefault(reason, name)
+    said = [f"{name}: {reason}" for reason, name in first.items()]
+    more = [f"and {len(said) - shown} more reasons"] if len(said) > shown else []
+    listed = "; ".join([*said[:shown], *more])
+    return "no layer of this network can receive spikes" + (f" ({listed})" if listed else "")
 
 
 def in_short(error: ConversionError) -> str:
-    """What an error says, on one line."""
-    return "; ".join(part for part in (error.asked, error.received, *error.reasons) if part)
+    """What an error says, on one line: what stood in the way, else what could not be done."""
+    first = error.received or f"it was not possible to {error.asked}"
+    return "; ".join((first, *error.reasons))
 
 
 def check_floor(floor: float | None, accuracy: float | None) -> None:
@@ -165,10 +186,12 @@ def spiking_runs(
     spiking: frozenset[str],
     weight_bits: int = 8,
     progress: Callable[[int, int], None] | None = None,
+    float_classes: NDArray[np.int64] | None = None,
 ) -> dict[int, Run]:
     """Run with these spiking layers, for each T.
 
-    ``progress`` is called with (samples done, samples in all).
+    ``progress`` is called with (samples done, samples in all); ``float_classes`` are those of the
+    float network on these samples, where it has run.
     """
     from tospike.conversion import run_snn
 
@@ -181,6 +204,7 @@ def spiking_runs(
         spiking=spiking,
         weight_bits=weight_bits,
         progress=progress,
+        float_classes=float_classes,
     )
     return {step: _run(result, timesteps=step) for step, result in results.items()}
 
@@ -192,7 +216,12 @@ def _ann(graph: ExecutableGraph, samples: Samples) -> Run:
 
 
 def _qnn(
-    graph: ExecutableGraph, calibration: Calibration, samples: Samples, bits: int, weight_bits: int
+    graph: ExecutableGraph,
+    calibration: Calibration,
+    samples: Samples,
+    bits: int,
+    weight_bits: int,
+    float_classes: NDArray[np.int64] | None,
 ) -> Run:
     from tospike.conversion import run_qnn
 
@@ -203,6 +232,7 @@ def _qnn(
         samples.y,
         activation_bits=bits,
         weight_bits=weight_bits,
+        float_classes=float_classes,
     )
     return _run(result, bits=bits)
 
@@ -217,6 +247,7 @@ def _run(result: RunResult, *, timesteps: int | None = None, bits: int | None = 
         result.spiking,
         result.skip_events,
         result.notes,
+        result.classes,
     )
 
 

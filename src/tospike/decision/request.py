@@ -70,6 +70,11 @@ def checked(
         _check_activity(network, activity)
     except TospikeError as error:
         faults.append(error)
+    if pricer is not None and not faults:
+        try:
+            pricer.check(activity, reference_model)
+        except TospikeError as error:
+            faults.append(error)
     try:
         found = _read(data, labels)
         check_floor_needs_labels(accuracy_floor, found)

@@ -125,6 +125,6 @@ def split(
             f"the data for calibration and are in no accuracy; {len(x)} samples were scored"
         )
     if len(x) < FEW_SAMPLES:
-        step = f"; one sample is {100 / len(x):.2g} points of accuracy" if y is not None else ""
+        step = f"; one sample is {100 / len(x):.3g} points of accuracy" if y is not None else ""
         warnings.append(f"few samples: {len(x)} were scored{step}")
     return Samples(x, y, calibration_x, data.origin, data.notes, tuple(warnings))

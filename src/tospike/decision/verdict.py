@@ -1,4 +1,7 @@
-"""The verdict as one plain sentence with its numbers. Words only; nothing is decided here."""
+"""The verdict in words: one short sentence that stands alone, then the numbers behind it.
+
+Words only; nothing is decided here.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,23 @@ from dataclasses import dataclass
 from tospike.decision.record import ImplementationResult
 from tospike.units import si
 
+#: the first sentence says what to do in at most so many characters
+FIRST_SENTENCE = 140
+#: energies this close to each other are "about as much"
+SAME = 0.005
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the sentence is made of.
+    """What the verdict is made of.
 
     ``reference`` is the cheapest ANN or QNN within the floor; ``winner`` the cheapest of all
     within the floor; ``baseline`` the usual quantised network; ``snn`` the cheapest SNN within the
     floor, or, where none is, the one with the best accuracy (``snn_meets`` False); ``hybrid``
     the cheapest hybrid within the floor, or None. ``floor`` says the floor in words ("an accuracy
-    of 90.2 %"), ``against`` what the break-even is against ("Eyeriss v1 at 8 bit").
-    ``floor_known`` is False where the SNN's accuracy could not be measured.
+    of 90.2 %"), ``kept`` what it is about ("accuracy"), ``against`` what the break-even is against
+    ("Eyeriss v1 at 8 bit"). ``floor_known`` is False where the SNN's accuracy could not be
+    measured.
     """
 
     winner: ImplementationResult
@@ -32,33 +41,83 @@ class Facts:
     floor_known: bool = True
     baseline: ImplementationResult | None = None
     against: str = "the reference"
+    kept: str = "accuracy"
 
 
 def sentence(facts: Facts) -> str:
-    """The verdict: what to do, against what, and how far the SNN is from break-even."""
+    """The verdict: what to do, then the numbers, then how far the SNN is from break-even."""
     mode = facts.winner.mode
-    if mode == "snn":
-        first = f"Spike: {_beats(facts.winner, facts.reference)}"
-    elif mode == "hybrid":
-        first = f"Spike in part (hybrid): {_beats(facts.winner, facts.reference)}"
-    elif mode == "delta":
-        first = f"Use a delta network: {_beats(facts.winner, facts.reference)}"
-        if facts.winner.accuracy is None:
-            first += "; its accuracy was not measured, so try it before relying on this"
-    else:
-        first = f"Do not spike: {_holds(facts)}"
-    parts = [first]
+    parts = [first_sentence(facts)]
+    shown = facts.snn if mode in ("ann", "qnn") else facts.winner
+    parts.append(_numbers(facts, shown))
+    if mode == "delta" and facts.winner.accuracy is None:
+        parts.append("Its accuracy was not measured, so try it before relying on this")
     if facts.hybrid is not None and mode not in ("hybrid", "delta"):
         parts.append(_hybrid(facts, facts.hybrid))
     if facts.snn is None and facts.why_no_snn:
-        parts.append(f"No spiking network was run: {facts.why_no_snn}.")
+        parts.append(f"No spiking network was run. Reason: {facts.why_no_snn}")
     if facts.reference.mode == "ann" and facts.snn is not None:
         parts.append(f"No quantised network keeps {facts.floor}: the reference computes in float32")
-    distance = distance_text(facts.break_even, facts.spikes, facts.against)
-    if distance:
-        parts.append(distance)
-    text = " ".join(part if part.endswith(".") else f"{part}." for part in parts)
-    return text
+    parts.append(distance_text(facts.break_even, facts.spikes, facts.against))
+    return " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
+
+
+def first_sentence(facts: Facts) -> str:
+    """What to do and the one number that decides it, in at most :data:`FIRST_SENTENCE` letters."""
+    winner, rival = facts.winner, with_article(facts.reference)
+    less = _than(winner.energy_J, facts.reference.energy_J, rival)
+    if winner.mode == "snn":
+        return f"Spike: the SNN at T={winner.timesteps} needs {less}."
+    if winner.mode == "hybrid":
+        spiking = sum(1 for value in winner.partition.values() if value == "snn")
+        what = f"{spiking} spiking layer{'s' if spiking != 1 else ''} at T={winner.timesteps}"
+        return f"Spike in part (hybrid): with {what} the network needs {less}."
+    if winner.mode == "delta":
+        return f"Use a delta network: {winner.name.removeprefix('delta, ')} needs {less}."
+    return f"Do not spike: {_why_not(facts, rival)}."
+
+
+def _why_not(facts: Facts, rival: str) -> str:
+    snn = facts.snn
+    if snn is None:
+        return "no spiking form of this network could be run"
+    at = f"T={snn.timesteps}" if snn.timesteps is not None else snn.name
+    than = _than(snn.energy_J, facts.reference.energy_J, rival)
+    if not facts.floor_known:
+        return f"its effect on the output is unknown, and at {at} it needs {than}"
+    if not facts.snn_meets:
+        score = snn.accuracy if snn.accuracy is not None else snn.agreement
+        best = f" (best: {percent(score)} at {at})" if score is not None else ""
+        return f"no SNN keeps {facts.floor}{best}"
+    if snn.energy_J < facts.reference.energy_J:
+        return (
+            f"the cheapest SNN that keeps the {facts.kept} ({at}) saves energy at nominal prices, "
+            "but not at most of the likely ones"
+        )
+    return f"the cheapest SNN that keeps the {facts.kept} ({at}) needs {than}"
+
+
+def with_article(item: ImplementationResult) -> str:
+    """ "a 4-bit quantised network", "the float32 network"."""
+    if item.mode == "ann":
+        return "the float32 network"
+    bits = item.activation_bits
+    if bits is None:
+        return item.name
+    article = "an" if bits in (8, 11) else "a"
+    engine = " on a matrix-vector engine" if "engine" in item.name else ""
+    return f"{article} {bits}-bit quantised network{engine}"
+
+
+def _than(value: float, base: float, rival: str) -> str:
+    """ "2.8 times the energy of X", "2.1 times less energy than X"."""
+    if base <= 0 or value <= 0:
+        return f"other energy than {rival}"
+    if abs(value / base - 1) < SAME:
+        return f"about as much energy as {rival}"
+    if value > base:
+        return f"{_times(value / base)} the energy of {rival}"
+    return f"{_times(base / value)} less energy than {rival}"
 
 
 def assumed_sentence(
@@ -67,13 +126,14 @@ def assumed_sentence(
     """The verdict on a network that was not run: only the rate that it would need."""
     if break_even is None or n_eligible == 0:
         return (
-            "Do not spike: no layer of this network can receive spikes (each layer says why); "
-            "a delta network or a zero-skipping accelerator is the alternative."
+            "Do not spike: no layer of this network can receive spikes. Each layer says why. "
+            "A delta network or a zero-skipping accelerator is the alternative."
         )
     return (
-        f"Undecided ({why}): spiking pays in the {n_eligible} of {n_layers} layers that can spike "
-        f"if the SNN needs fewer than {break_even:.3g} spikes per synapse and inference there "
-        f"(against {model})."
+        f"Undecided: spiking pays in {n_eligible} of {n_layers} layers below {break_even:.3g} "
+        "spikes per synapse and inference. "
+        f"These are the layers that can spike; the rival is {model}. No spiking network was run. "
+        f"Reason: {why.removesuffix('.')}."
     )
 
 
@@ -99,14 +159,16 @@ def distance_text(break_even: float | None, spikes: float | None, against: str) 
 
 
 def energy(item: ImplementationResult) -> str:
-    """ "412 nJ per inference"."""
-    return f"{si(item.energy_J, 'J')} per inference"
+    """ "412 nJ"."""
+    return si(item.energy_J, "J")
 
 
 def ratio_text(value: float, base: float) -> str:
-    """ "3.6 times as much" or "1.4 times less", of ``value`` against ``base``."""
+    """ "3.6 times the reference" or "1.4 times less than the reference"."""
     if value == base:
         return "as much as the reference"
+    if base > 0 and abs(value / base - 1) < SAME:
+        return "about as much as the reference"
     if value > base:
         return f"{_times(value / base)} the reference" if base > 0 else "more than the reference"
     return f"{_times(base / value)} less than the reference" if value > 0 else "nothing"
@@ -147,34 +209,28 @@ def _cost_of_accuracy(item: ImplementationResult, reference: ImplementationResul
     return _accuracy(item)
 
 
-def _beats(item: ImplementationResult, reference: ImplementationResult) -> str:
+def _numbers(facts: Facts, item: ImplementationResult | None) -> str:
+    """Energy and accuracy of the reference and of what is weighed against it."""
+    reference = facts.reference
+    text = f"Per inference {_called(reference)} needs {energy(reference)}"
+    text += _accuracy(reference, " at ")
+    if item is None:
+        return text
     accuracy = _cost_of_accuracy(item, reference)
     return (
-        f"{item.name} needs {energy(item)}{f' ({accuracy})' if accuracy else ''}, "
-        f"{ratio_text(item.energy_J, reference.energy_J)} ({reference.name}, "
-        f"{si(reference.energy_J, 'J')}); {probability('cheaper', item.p_cheaper)}"
+        f"{text}, {_called(item)} {energy(item)}{f' ({accuracy})' if accuracy else ''}, "
+        f"{ratio_text(item.energy_J, reference.energy_J)}; "
+        f"{probability(f'{_short(item)} cheaper', item.p_cheaper)}"
     )
 
 
-def _holds(facts: Facts) -> str:
-    reference, snn = facts.reference, facts.snn
-    text = f"{reference.name} needs {energy(reference)}{_accuracy(reference, ' at ')}"
-    if snn is None:
-        return text
-    accuracy = _cost_of_accuracy(snn, reference)
-    needs = (
-        f"{energy(snn)}{f' ({accuracy})' if accuracy else ''}, "
-        f"{ratio_text(snn.energy_J, reference.energy_J)}; "
-        f"{probability('SNN cheaper', snn.p_cheaper)}"
-    )
-    if not facts.floor_known:
-        return (
-            f"{text}; whether an SNN keeps its accuracy could not be measured (the output is no "
-            f"class score); {snn.name} would need {needs}"
-        )
-    if facts.snn_meets:
-        return f"{text}; the cheapest SNN that keeps {facts.floor}, {snn.name}, needs {needs}"
-    return f"{text}; no SNN keeps {facts.floor}: the closest, {snn.name}, needs {needs}"
+def _short(item: ImplementationResult) -> str:
+    return {"snn": "SNN", "hybrid": "hybrid", "delta": "delta network"}.get(item.mode, "it")
+
+
+def _called(item: ImplementationResult) -> str:
+    """A name that can stand in a sentence; names of implementations hold commas."""
+    return f"“{item.name}”"
 
 
 def _hybrid(facts: Facts, hybrid: ImplementationResult) -> str:
@@ -182,10 +238,10 @@ def _hybrid(facts: Facts, hybrid: ImplementationResult) -> str:
     text = (
         f"The best hybrid needs {energy(hybrid)}{_accuracy(hybrid, ' at ')}, "
         f"{ratio_text(hybrid.energy_J, facts.reference.energy_J)} "
-        f"({probability('cheaper', hybrid.p_cheaper)})"
+        f"({probability('hybrid cheaper', hybrid.p_cheaper)})"
     )
     baseline = facts.baseline
     if baseline is None or baseline.name == facts.reference.name or baseline.energy_J <= 0:
         return text
     ratio = hybrid.energy_J / baseline.energy_J
-    return f"{text} and {ratio:.3g} times {baseline.name}, whose analog layers it shares"
+    return f"{text} and {ratio:.3g} times “{baseline.name}”, whose analog layers it shares"

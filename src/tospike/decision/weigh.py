@@ -24,6 +24,10 @@ from tospike.equations import MODELS
 from tospike.implementation import Implementation
 from tospike.pricing import Cost
 
+#: the methods by which networks are converted (see docs/conversion.md)
+SNN_SOURCES = ["rueckauer_2017", "bu_2022", "li_2021"]
+QNN_SOURCES = ["nagel_2019"]
+
 _JOINT = (
     "energy ranges and probabilities: every constant is drawn once per sample for all "
     "implementations together, log-triangular between the ends of its range with the mode at its "
@@ -55,6 +59,9 @@ def weigh(request: Request, field: Field) -> Decision:
         samples=request.samples,
         seed=request.seed,
     )
+    if model in probabilities and choice.snn is not None and choice.snn_meets:
+        # the same draws as in the list of implementations, so that both print the same number
+        probabilities[model] = joint.p_cheaper(choice.snn.name, choice.reference.name)
     results = implementation_results(
         pricer, field.candidates, costs, joint, choice, field.floor, model
     )
@@ -88,7 +95,7 @@ def weigh(request: Request, field: Field) -> Decision:
         assumptions=_assumptions(request, field, used),
         out_of_range=tuple(dict.fromkeys(text for cost in used for text in cost.out_of_range)),
         warnings=tuple(dict.fromkeys((*field.warnings, *_cautions(field, choice)))),
-        sources=sources_of(_source_keys(used, models)),
+        sources=sources_of(_source_keys(field, used, models)),
         accuracy_floor=field.floor.accuracy,
         agreement_floor=field.floor.agreement,
         break_even_spikes_per_synapse=even.reference,
@@ -182,6 +189,7 @@ def _words(
             snn_meets=choice.snn_meets,
             hybrid=record(choice.hybrid),
             floor=field.floor.words,
+            kept=field.floor.kept,
             floor_known=choice.snn is None or field.floor.met_by(choice.snn) is not None,
             break_even=even.reference,
             spikes=even.rate,
@@ -233,12 +241,13 @@ def _assumptions(request: Request, field: Field, used: list[Cost]) -> tuple[str,
     if field.floor.accuracy is not None and request.accuracy_floor is None:
         own.append(
             "the accuracy floor: the float network may be right on "
-            f"{100 * request.options.accuracy_drop:g} % more of the scored samples"
+            f"{100 * request.options.accuracy_drop:g} % more of the scored samples (on one of them "
+            "more in any case)"
         )
     if field.floor.agreement is not None:
         own.append(
             "there are no labels: an implementation keeps the floor if it gives the class of the "
-            f"float network on {100 * field.floor.agreement:g} % of the samples"
+            f"float network on {100 * field.floor.agreement:.3g} % of the samples"
         )
     if all(item.mode != "snn" for item in field.candidates):
         own.append(
@@ -256,7 +265,15 @@ def _assumptions(request: Request, field: Field, used: list[Cost]) -> tuple[str,
     return tuple(dict.fromkeys(texts))
 
 
-def _source_keys(used: list[Cost], models: tuple[str, ...]) -> list[str]:
+def _source_keys(field: Field, used: list[Cost], models: tuple[str, ...]) -> list[str]:
+    """Of the prices, the equations, and of the conversions that were run."""
     keys = [key for cost in used for key in cost.sources]
     keys += [MODELS[model].paper for model in models]
+    run = {item.mode for item in field.candidates if field.executed}
+    if run & {"snn", "hybrid"}:
+        keys += SNN_SOURCES
+    if "qnn" in run and any(
+        item.mode == "qnn" and item.evidence == "measured" for item in field.candidates
+    ):
+        keys += QNN_SOURCES
     return list(dict.fromkeys(keys))

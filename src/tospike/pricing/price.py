@@ -93,10 +93,12 @@ def _missing(counts: ActionCounts, table: Technology, actions: list[str]) -> Tec
     )
 
 
-def priceable(counts: ActionCounts, technology: str | Technology) -> bool:
-    """True if the technology has a price for every action in the counts."""
+def priceable(
+    counts: ActionCounts, technology: str | Technology, *, static_power_w: float | None = None
+) -> bool:
+    """True if the technology (or the given static power) prices every action in the counts."""
     table = technology if isinstance(technology, Technology) else load(technology)
-    return all(_unit_price(entry, table, None, None) is not None for entry in counts)
+    return all(_unit_price(entry, table, None, static_power_w) is not None for entry in counts)
 
 
 def _key(entry: Entry) -> tuple[str, str, int, float | None]:

@@ -63,12 +63,25 @@ def alu_energy(technology: Technology, action: str, bits: int) -> Lookup | None:
     driver = technology.drivers["alu", action]
     if not outside:
         return Lookup(energy, driver)
+    # One sentence for all widths on one side: a decision prices many of them.
     printed = ", ".join(str(int(width)) for width in sorted(widths))
+    low, high = int(min(widths)), int(max(widths))
+    side = f"below {low}" if bits < low else f"above {high}"
     sentence = (
-        f"{technology.name}: alu.{action} of {bits} bit is outside of the printed widths "
-        f"({printed} bit); its energy follows the width rule"
+        f"{technology.name}: alu.{action} {side} bit is outside of the printed widths "
+        f"({printed} bit); its energy {_rule(widths, action, below=bits < low)}"
     )
     return Lookup(energy, driver, out_of_range=sentence)
+
+
+def _rule(widths: Mapping[float, float], action: str, *, below: bool) -> str:
+    """How an energy goes on beyond the printed widths, in words."""
+    if len(widths) == 1:
+        grows = "with the square of" if _EXPONENT.get(action, 1.0) == 2.0 else "linearly with"
+        return f"is taken to grow {grows} the width"
+    xs = sorted(widths)
+    one, two = (xs[0], xs[1]) if below else (xs[-2], xs[-1])
+    return f"follows the slope between {int(one)} and {int(two)} bit"
 
 
 def memory_energy(technology: Technology, component: str, action: str, bits: int) -> Lookup | None:
