@@ -53,8 +53,6 @@ def images(console: Console) -> Decision:
             calibration=replace(
                 read_data(folder / "calibration.npz"), origin="512 training images"
             ),
-            options=Options(hybrid_timesteps=1),
-            hybrids=2,
         )
 
 

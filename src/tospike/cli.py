@@ -433,7 +433,7 @@ def breakeven(
             # 0.44 for VGG16 stands in the text of III-B1, not in the table.
             "locator": ""
             if row.printed is None
-            else "section III-B1"
+            else "III-B1"
             if row.key == "ann_eyeriss_v1_vgg16"
             else "Table III",
         }
