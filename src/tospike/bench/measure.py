@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,14 +40,14 @@ def bench_measure(*, rounds: int = 7, threads: int | None = None, only: str = ""
         work = make()
         counts: dict[str, float] = {}
         contenders: dict[str, Callable[[], object]] = {
-            "bare forward": lambda work=work: _bare(work),  # type: ignore[misc]
-            "tospike": lambda work=work, counts=counts: _ours(work, counts),  # type: ignore[misc]
+            "bare forward": partial(_bare, work),
+            "tospike": partial(_ours, work, counts),
         }
         for peer, run in (("spikingjelly", _spikingjelly), ("neurobench", _neurobench)):
             # Neither peer counts inside of a GRU: SpikingJelly has no rule for spikes there and
             # NeuroBench's metric raises; a time without a result would compare nothing.
             if peer not in absent and name != "gru":
-                contenders[peer] = lambda run=run, work=work, counts=counts: run(work, counts)  # type: ignore[misc]
+                contenders[peer] = partial(run, work, counts)
         for timing in interleaved(contenders, baseline="bare forward", rounds=rounds):
             rows.append(
                 {
