@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import tospike as ts
+from tospike.activity import temporal_sparsity
 from tospike.activity.accumulate import LayerAccumulator
+from tospike.errors import DataError, OptionError
 from tospike.network import Layer
 
 # small tensors: more threads only wait for each other
@@ -282,3 +284,23 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
                  r.channel_density.tobytes(), r.pixel_density.tobytes())
             )  # fmt: skip
     assert len(set(results)) == 2
+
+
+@SETTINGS
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(0, 99), st.integers(0, 2))
+def test_temporal_sparsity_of_any_tensor(steps: int, streams: int, seed: int, axis: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.standard_normal((steps, streams, 2)).cumsum(0), 1).astype(np.float32)
+    found = temporal_sparsity(np.moveaxis(x, 0, axis), (0.0, 0.5), time_axis=axis)
+    assert found == {t: pytest.approx(slow_gamma(x, t), abs=1e-12) for t in (0.0, 0.5)}
+
+
+def test_temporal_sparsity_refuses_what_it_cannot_take() -> None:
+    with pytest.raises(OptionError, match="threshold -1"):
+        temporal_sparsity(np.ones(3), (-1,))
+    with pytest.raises(OptionError, match="time_axis 2"):
+        temporal_sparsity(np.ones(3), (0.1,), time_axis=2)
+    with pytest.raises(DataError, match="not finite"):
+        temporal_sparsity(np.array([np.nan]), (0.1,))
+    with pytest.raises(DataError, match="not empty"):
+        temporal_sparsity(np.zeros((0, 2)), (0.1,))

@@ -204,7 +204,7 @@ def _result(job: _Job, t: int, score: Score, counter: Counter, sums: _Sums) -> R
     notes = list(uncounted(graph))
     if sums.skips:
         notes.append(
-            f"{sum(sums.skips.values()) / n:.6g} additions per inference on identity and pooling "
+            f"{sum(sums.skips.values()) / n:,.0f} additions per inference on identity and pooling "
             "connections, outside of synaptic layers"
         )
     origin = f"executed as {'SNN' if whole else 'ANN/SNN hybrid'}, T = {t}"
