@@ -145,6 +145,24 @@ def test_probabilities(decision: Decision) -> None:
     assert by_model["ann_reuse_sparsity"] <= by_model["ann_naive"]
 
 
+def test_p_snn_wins_is_the_snn_s_own_where_it_wins(trained) -> None:
+    """Against the naive ANN an SNN with far less than 1.38 spikes per synapse wins, and says so.
+
+    The break-even is Dampfhoffer 2022, Table III; a winner costs less in half of the draws.
+    """
+    net, x, y, calibration = trained
+    found = analyze(
+        net, (x[:200], y[:200]), calibration=calibration, timesteps=(1,), hybrids=0,
+        reference_model="ann_naive", accuracy_floor=0.0, samples=512,
+    )  # fmt: skip
+    snn = pick(found, "SNN, T=1")
+    assert snn.spikes_per_synapse < 0.5
+    assert found.winner == snn.name
+    assert found.p_snn_wins == snn.p_cheaper == found.p_snn_wins_by_model["ann_naive"]
+    assert found.p_snn_wins > 0.9
+    assert "P(SNN cheaper) > 99 %" in found.verdict or found.p_snn_wins < 0.99
+
+
 def test_the_json_satisfies_the_schema(decision: Decision) -> None:
     import jsonschema
 

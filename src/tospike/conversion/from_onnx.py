@@ -25,6 +25,7 @@ from tospike.conversion.ops import analog
 from tospike.errors import ConversionError
 from tospike.network.importers.onnx_graph import node_names
 from tospike.network.importers.onnx_model import OnnxFile, read_model
+from tospike.network.importers.onnx_run import make_session, run_session
 
 SAMPLES = (2, 3)
 
@@ -166,24 +167,14 @@ def example_of(file: OnnxFile, example_input: Any) -> tuple[Tensor, int | None]:
 
 
 def run_onnxruntime(file: OnnxFile, example: Tensor, batch: int | None) -> Tensor:
-    """onnxruntime's first output for the example samples."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(4)
-    try:
-        session = onnxruntime.InferenceSession(str(file.path), providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        size = batch or example.shape[0]
-        outputs = [
-            session.run(None, {name: example[start : start + size].numpy()})[0]
-            for start in range(0, example.shape[0], size)
-        ]
-    except Exception as error:
-        raise ConversionError(
-            f"run {file.name!r} with onnxruntime",
-            received=str(error).strip().split("\n")[0][:300],
-            allowed=f"samples of shape {tuple(example.shape[1:])}",
-        ) from error
+    """onnxruntime's first output for the example samples. Raises :class:`ModelError`."""
+    session = make_session(file, [file.proto.graph.output[0].name])
+    name = file.inputs()[0].name
+    size = batch or example.shape[0]
+    outputs = [
+        next(iter(run_session(file, session, {name: part.numpy()}).values()))
+        for part in torch.split(example, size)
+    ]
     return torch.from_numpy(np.concatenate(outputs) if len(outputs) > 1 else outputs[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,11 @@ from tospike.errors import ModelError
 from tospike.network.importers.onnx_model import OnnxFile, first_line
 
 Arrays = dict[str, NDArray[Any]]
+
+#: format number handed to onnxruntime: that of onnx 1.16, the oldest that is supported here
+IR_VERSION = 10
+#: operator sets tried in turn where onnxruntime refuses that of the file
+OPSETS = (25, 23, 21)
 
 
 def make_session(file: OnnxFile, outputs: Sequence[str], *, n_threads: int = 1) -> Any:
@@ -35,10 +40,17 @@ def make_session(file: OnnxFile, outputs: Sequence[str], *, n_threads: int = 1) 
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(file.folder)
     )
+    providers = ["CPUExecutionProvider"]
     try:
-        raw = _exposed(file, outputs).SerializeToString()
-        return ort.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+        raw = _exposed(file.proto, outputs).SerializeToString()
+        return ort.InferenceSession(raw, options, providers=providers)
     except Exception as error:
+        for older in _older_opsets(file.proto):
+            try:
+                raw = _exposed(older, outputs).SerializeToString()
+                return ort.InferenceSession(raw, options, providers=providers)
+            except Exception:  # the next older one, or the first error below
+                continue
         raise ModelError(
             f"run the ONNX model {file.name!r}",
             received=f"onnxruntime refuses the graph: {first_line(error)}",
@@ -48,12 +60,31 @@ def make_session(file: OnnxFile, outputs: Sequence[str], *, n_threads: int = 1) 
         ) from error
 
 
-def _exposed(file: OnnxFile, outputs: Sequence[str]) -> Any:
+def _older_opsets(proto: Any) -> Iterator[Any]:
+    """The model in older operator sets, the newest first, where onnx can convert it.
+
+    A current onnx writes operator sets that a current onnxruntime does not run yet.
+    """
+    from onnx import version_converter
+
+    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    for target in OPSETS:
+        if versions and target < max(versions):
+            try:
+                yield version_converter.convert_version(proto, target)
+            except Exception:  # no adapter for one of its operators
+                return
+
+
+def _exposed(proto: Any, outputs: Sequence[str]) -> Any:
     """The model with ``outputs`` as its outputs and without declared inner shapes."""
     import onnx
 
     model = onnx.ModelProto()
-    model.CopyFrom(file.proto)
+    model.CopyFrom(proto)
+    # Files written by a newer onnx than the runtime's carry a newer format number; the graph is
+    # the same, and what the runtime really cannot read it still refuses by itself.
+    model.ir_version = min(model.ir_version, IR_VERSION)
     del model.graph.output[:]
     del model.graph.value_info[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
