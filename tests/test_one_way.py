@@ -30,7 +30,10 @@ RANKS = {
     "decision": 4,
     "reporting": 5,
     "papers": 5,
-    "survey": 5,
+    "survey": 4,
+    "checking": 5,
+    "tables": 1,
+    "figures": 1,
     "cli": 7,
     "bench": 6,
 }

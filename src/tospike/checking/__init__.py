@@ -1,0 +1,1 @@
+"""``tospike check``: a published claim recomputed, with the known mistakes looked for."""

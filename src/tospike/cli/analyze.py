@@ -1,0 +1,151 @@
+"""``tospike analyze``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tospike.cli.common import (
+    DataPath,
+    Json,
+    Model,
+    Weights,
+    integers,
+    load_model,
+    print_json,
+    progress_bars,
+    quantity,
+    read,
+)
+from tospike.errors import OptionError
+
+if TYPE_CHECKING:
+    from tospike.equations import EquationOptions
+
+
+def analyze(
+    model: Model,
+    data: DataPath = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels, where --data holds none: .npy .npz .txt .csv.")
+    ] = None,
+    weights: Weights = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Calibration samples; default: a part of --data is held out."),
+    ] = None,
+    technology: Annotated[
+        str, typer.Option(help="Energy reference table: a name or a .yaml file.")
+    ] = "horowitz_2014_45nm",
+    timesteps: Annotated[str, typer.Option(help="T of the SNN, with commas.")] = "1,2,4,8,16,32,64",
+    reference_model: Annotated[
+        str, typer.Option(help="ANN equation that the verdict compares with.")
+    ] = "ann_eyeriss_v1",
+    accuracy_floor: Annotated[
+        float | None, typer.Option(help="Least accuracy, 0 to 1; default: 0.01 below the network.")
+    ] = None,
+    hybrids: Annotated[int, typer.Option(help="How many hybrids to execute.")] = 3,
+    max_samples: Annotated[
+        int | None, typer.Option(min=1, help="Use only the first so many samples.")
+    ] = None,
+    sequence: Annotated[
+        bool, typer.Option("--sequence", help="Samples are consecutive time steps of one stream.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the sampled constants.")] = 0,
+    on_chip_memory: Annotated[
+        str | None, typer.Option(help='Weights beyond this go to DRAM, such as "512 KiB".')
+    ] = None,
+    idle_power: Annotated[
+        str | None, typer.Option(help='Static power, such as "1 mW"; needs --inference-time.')
+    ] = None,
+    inference_time: Annotated[
+        str | None, typer.Option(help='Time of one inference, such as "10 ms".')
+    ] = None,
+    duty_cycle: Annotated[float, typer.Option(help="Share of the time in use, 0 to 1.")] = 1.0,
+    hops: Annotated[
+        float | None, typer.Option(help="Hops per event: counts communication too.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """To spike, or not to spike? Measure, count, price, decide."""
+    from dataclasses import replace
+
+    from tospike.decision import Options
+    from tospike.decision import analyze as run
+    from tospike.reporting.write import check_path
+
+    if report is not None:
+        check_path(report)
+    equations = _equation_options(on_chip_memory, inference_time, idle_power, duty_cycle, hops)
+    steps = integers(timesteps, "--timesteps")
+    held = read(data, labels)
+    if held is not None and max_samples is not None:
+        kept = None if held.y is None else held.y[:max_samples]
+        held = replace(held, x=held.x[:max_samples], y=kept)
+    with progress_bars(as_json) as progress:
+        decision = run(
+            load_model(model, weights),
+            held,
+            calibration=read(calibration, None),
+            technology=technology,
+            timesteps=steps,
+            reference_model=reference_model,
+            accuracy_floor=accuracy_floor,
+            hybrids=hybrids,
+            seed=seed,
+            sequence=sequence,
+            options=Options(
+                equations=equations,
+                static_power_w=quantity(idle_power, "power"),
+            ),
+            progress=progress,
+        )
+    if report is not None:
+        from tospike.reporting import report as write
+
+        write(decision, report)
+    if as_json:
+        print_json(decision.as_dict())
+        return
+    from tospike.reporting import render
+
+    render(decision)
+    if report is not None:
+        typer.echo(f"report: {report}")
+
+
+def _equation_options(
+    on_chip_memory: str | None,
+    inference_time: str | None,
+    idle_power: str | None,
+    duty_cycle: float,
+    hops: float | None,
+) -> EquationOptions:
+    """The optional terms that were named: weights off chip, static power, communication."""
+    from tospike.equations import EquationOptions
+
+    if (idle_power is None) != (inference_time is None):
+        raise OptionError(
+            "count static power",
+            received="only one of --idle-power and --inference-time",
+            allowed="both, or neither",
+        )
+    terms = [
+        name
+        for name, wanted in (
+            ("weights_off_chip", on_chip_memory),
+            ("static", inference_time),
+            ("communication", hops),
+        )
+        if wanted is not None
+    ]
+    return EquationOptions(
+        terms=tuple(terms),
+        on_chip_bytes=quantity(on_chip_memory, "capacity"),
+        inference_seconds=quantity(inference_time, "time"),
+        duty_cycle=duty_cycle,
+        hops_per_event=hops,
+    )

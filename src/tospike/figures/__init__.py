@@ -1,0 +1,5 @@
+"""Figures as records, and their drawing."""
+
+from tospike.figures.record import Figure, Mark, Panel, Series, Statement
+
+__all__ = ["Figure", "Mark", "Panel", "Series", "Statement"]

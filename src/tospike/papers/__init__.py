@@ -1,0 +1,1 @@
+"""The three papers in executable form: claims, tables, figures, errata."""

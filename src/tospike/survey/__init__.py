@@ -1,0 +1,1 @@
+"""Published accelerators as validated data."""
