@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tospike.cli import analyze, bench, inspect, tables
+from tospike.cli import analyze, bench, check, inspect, reproduce, survey, tables
 from tospike.errors import TospikeError
 
 app = typer.Typer(
@@ -22,6 +22,9 @@ app = typer.Typer(
     help="To spike, or not to spike? A measured verdict for your network, data and hardware.",
 )
 app.command("analyze")(analyze.analyze)
+app.command("reproduce")(reproduce.reproduce)
+app.command("check")(check.check)
+app.command("survey")(survey.survey)
 app.command("inspect")(inspect.inspect)
 app.command("technologies")(tables.technologies)
 app.command("breakeven")(tables.breakeven)

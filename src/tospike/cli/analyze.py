@@ -67,6 +67,13 @@ def analyze(
     hops: Annotated[
         float | None, typer.Option(help="Hops per event: counts communication too.")
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help='Print what published models say: "all", or keys with commas; "none" skips them.',
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -96,6 +103,7 @@ def analyze(
             accuracy_floor=accuracy_floor,
             hybrids=hybrids,
             seed=seed,
+            models="all" if models is None else models,
             sequence=sequence,
             options=Options(
                 equations=equations,
@@ -112,7 +120,7 @@ def analyze(
         return
     from tospike.reporting import render
 
-    render(decision)
+    render(decision, published=models is not None)
     if report is not None:
         typer.echo(f"report: {report}")
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tospike.errors import OptionError
+from tospike.errors import OptionError, unknown_name
 
 if TYPE_CHECKING:
     from tospike.activity.data import Data
+    from tospike.tables import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="Tables as latex, csv, markdown or json.", show_default=False),
+]
 Model = Annotated[
     str,
     typer.Argument(
@@ -32,7 +37,25 @@ DataPath = Annotated[
 
 
 def print_json(value: Any) -> None:
+    """JSON on standard output; NaN is refused, JSON has none."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def check_format(format: str | None, as_json: bool) -> None:
+    """Before any work: an unknown format, or two formats at once, is an error."""
+    from tospike.tables import FORMATS
+
+    if format is not None and format not in FORMATS:
+        raise unknown_name("table format", format, tuple(FORMATS))
+    if format is not None and as_json:
+        raise OptionError("print --json and --format at once", fix="give one of them")
+
+
+def print_as(tables: Sequence[Table], format: str) -> None:
+    """Tables on standard output in a format that :func:`check_format` has seen."""
+    from tospike.tables import export
+
+    typer.echo(export(tables, format), nl=False)
 
 
 def integers(text: str, name: str) -> tuple[int, ...]:

@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tospike.cli.common import DataPath, Json, Model, Weights, load_model, print_json, read
+from tospike.cli.common import (
+    DataPath,
+    Format,
+    Json,
+    Model,
+    Weights,
+    check_format,
+    load_model,
+    print_as,
+    print_json,
+    read,
+)
 from tospike.errors import OptionError
 
 if TYPE_CHECKING:
     from tospike.activity.data import Data
+    from tospike.network import Layer, Network
+    from tospike.tables import Table
 
 
 def inspect(
@@ -20,10 +33,13 @@ def inspect(
     shape: Annotated[
         str | None, typer.Option(help="Shape of one sample, such as 3,224,224, if no --data.")
     ] = None,
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """Layers of a network: synapses (MACs), neurons, weights, theoretical reuse factors."""
+    check_format(format, as_json)
     from tospike.network.importers import load
+    from tospike.tables import print_tables
 
     module = load_model(model, weights)
     network = load(module, _example(module, read(data, None), shape))
@@ -50,22 +66,54 @@ def inspect(
     if as_json:
         print_json({"name": network.origin.name, "layers": rows, "total": total})
         return
-    from rich.console import Console
-    from rich.table import Table
+    table = _layer_table(network)
+    if format is not None:
+        print_as([table], format)
+    else:
+        print_tables([table])
 
-    table = Table(title=f"{network.origin.name}: {network.n_synapses / 1e6:,.2f} M synapses (MACs)")
-    for column in ("layer", "kind", "synapses", "neurons", "weights", "RF iact", "weight", "psum"):
-        table.add_column(column, justify="left" if column in {"layer", "kind"} else "right")
-    for layer in network.synaptic_layers:
-        table.add_row(
-            layer.name,
-            layer.kind,
-            f"{layer.n_synapses:,}",
-            f"{layer.n_neurons:,}",
-            f"{layer.n_weights:,}",
-            *(f"{factor:,.0f}" for factor in layer.reuse),
-        )
-    Console().print(table)
+
+def _layer_table(network: Network) -> Table:
+    from tospike.tables import Column, Table
+
+    def row(layer: Layer) -> dict[str, str | int | float | None]:
+        return {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "synapses": layer.n_synapses,
+            "neurons": layer.n_neurons,
+            "weights": layer.n_weights,
+            "iact": float(layer.reuse.iact),
+            "weight": float(layer.reuse.weight),
+            "psum": float(layer.reuse.psum),
+        }
+
+    total: dict[str, str | int | float | None] = {
+        "layer": "total",
+        "synapses": network.n_synapses,
+        "neurons": network.n_neurons,
+        "weights": network.n_weights,
+    }
+    return Table(
+        key="layers",
+        title=f"{network.origin.name}: {network.n_synapses / 1e6:,.2f} M synapses (MACs)",
+        columns=(
+            Column("layer", "layer"),
+            Column("kind", "kind"),
+            Column("synapses", "synapses"),
+            Column("neurons", "neurons"),
+            Column("weights", "weights"),
+            Column("iact", "RF iact"),
+            Column("weight", "RF weight"),
+            Column("psum", "RF psum"),
+        ),
+        rows=(*(row(layer) for layer in network.synaptic_layers), total),
+        assumptions=(
+            "Synapses: MACs of one inference, padding included, groups and depthwise layers "
+            "counted truly",
+            "RF: theoretical reuse factor, MACs per distant access",
+        ),
+    )
 
 
 def _example(module: Any, data: Data | None, shape: str | None) -> Any:

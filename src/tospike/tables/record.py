@@ -77,13 +77,15 @@ class Table:
 
 
 def _short(key: str) -> str:
+    """Surname, year and link: "Dampfhoffer et al. 2022, doi:..."."""
     source = SOURCES[key]
     first = source.authors.split(",")[0].removesuffix(" et al.")
-    mark = ", quoted second-hand" if not source.verified else ""
+    # "M. Dampfhoffer" -> "Dampfhoffer", "Y.-H. Chen" -> "Chen"; names of projects stay whole
+    words = [word for word in first.split() if not word.endswith(".")]
+    name = " ".join(words) + (" et al." if source.authors != first else "")
     link = f", {source.link}" if source.link else ""
-    return f"{first} et al. {source.year}{link}{mark}" if "," in source.authors else (
-        f"{source.authors} {source.year}{link}{mark}"
-    )  # fmt: skip
+    mark = "" if source.verified else ", quoted second-hand"
+    return f"{name} {source.year}{link}{mark}"
 
 
 def _sentence(text: str) -> str:

@@ -26,7 +26,16 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
         )  # fmt: skip
         for column in table.columns:
             right = is_numeric(table, column)
-            shown.add_column(heading(column), justify="right" if right else "left", overflow="fold")
+            # A number broken over two lines is read wrongly; words may break.
+            shown.add_column(
+                heading(column),
+                justify="right" if right else "left",
+                overflow="fold",
+                no_wrap=right
+                and all(
+                    len(cell_text(row.get(column.key), column.digits)) < 16 for row in table.rows
+                ),
+            )
         for row in table.rows:
             cells = (cell_text(row.get(column.key), column.digits) for column in table.columns)
             shown.add_row(*(Text(cell) for cell in cells))

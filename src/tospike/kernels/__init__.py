@@ -1,0 +1,1 @@
+"""What really runs here, and fast: Numba kernels, each beside a slow reference."""

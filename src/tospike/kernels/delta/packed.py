@@ -1,0 +1,153 @@
+"""``PackedLayer``: a :class:`DeltaLayer` as the kernels want it, column-major."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tospike.errors import OptionError
+from tospike.kernels.delta.intrinsics import BLOCK
+from tospike.kernels.delta.record import STORAGES, DeltaLayer, Storage
+
+Accumulation = Literal["float", "integer"]
+
+
+@dataclass(frozen=True)
+class PackedMatrix:
+    """Columns of one weight matrix.
+
+    ``columns`` (N, M): row j is column j of the matrix, M padded to a multiple of 16; dtype
+    float32, int8, uint16 (bfloat16) or int16 (float16). ``scale``: (N,) per column for float
+    accumulation, (M,) per row for integer accumulation, all 1 where the storage has no scale.
+    """
+
+    columns: NDArray[np.generic]
+    scale: NDArray[np.float32]
+
+    @property
+    def bytes_per_column(self) -> int:
+        """Bytes read for one active column, padding included."""
+        return int(self.columns.shape[1] * self.columns.itemsize)
+
+
+@dataclass(frozen=True)
+class PackedLayer:
+    """Both matrices of a layer, its storage, and the fixed-point grid of integer accumulation.
+
+    ``fraction_bits``: deltas are multiples of 2^-fraction_bits (integer accumulation only);
+    ``limit``: greatest delta in units of that grid, so that no int32 sum overflows.
+    """
+
+    layer: DeltaLayer
+    storage: Storage
+    accumulation: Accumulation
+    x: PackedMatrix
+    h: PackedMatrix | None
+    fraction_bits: int
+    limit: int
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all columns of both matrices."""
+        return sum(m.columns.nbytes for m in (self.x, self.h) if m is not None)
+
+
+def pack(
+    layer: DeltaLayer,
+    storage: Storage = "float32",
+    accumulation: Accumulation = "float",
+    *,
+    fraction_bits: int = 8,
+) -> PackedLayer:
+    """Weights column-major in ``storage``.
+
+    int8: symmetric, 127 levels each side; one scale per column with float accumulation, one per
+    row with integer accumulation (a sum over columns must share its scale). ``fraction_bits`` = 8
+    is the Q8.8 of EdgeDRNN.
+
+    Raises
+    ------
+    OptionError
+        Unknown storage, integer accumulation without int8, or a grid that is out of range.
+    """
+    reasons = []
+    if storage not in STORAGES:
+        reasons.append(f"storage is {storage!r}; it must be one of {', '.join(STORAGES)}")
+    if accumulation not in ("float", "integer"):
+        reasons.append(f"accumulation is {accumulation!r}; it must be float or integer")
+    if accumulation == "integer" and storage != "int8":
+        reasons.append(f"integer accumulation needs int8 weights, not {storage}")
+    if not 0 <= fraction_bits <= 14:
+        reasons.append(f"fraction_bits is {fraction_bits}; it must be from 0 to 14")
+    if reasons:
+        raise OptionError("pack a delta layer", reasons=reasons)
+    per_row = accumulation == "integer"
+    widest = max(layer.inputs, layer.hidden)
+    return PackedLayer(
+        layer,
+        storage,
+        accumulation,
+        _matrix(layer.w_x, storage, per_row),
+        None if layer.w_h is None else _matrix(layer.w_h, storage, per_row),
+        fraction_bits,
+        min(32767, (2**31 - 1) // (127 * widest)),
+    )
+
+
+def _matrix(weights: NDArray[np.float32], storage: Storage, per_row: bool) -> PackedMatrix:
+    rows, columns = weights.shape
+    padded = np.zeros((columns, -(-rows // BLOCK) * BLOCK), np.float32)
+    padded[:, :rows] = weights.T
+    if storage == "int8":
+        axis = 0 if per_row else 1
+        scale = np.abs(padded).max(axis=axis, keepdims=True) / np.float32(127)
+        scale[scale == 0] = 1
+        levels = np.clip(np.rint(padded / scale), -127, 127).astype(np.int8)
+        return PackedMatrix(levels, scale.ravel().astype(np.float32))
+    one = np.ones(columns, np.float32)
+    if storage == "float16":
+        if np.abs(padded).max() > np.finfo(np.float16).max:
+            raise OptionError(
+                "store the weights as float16",
+                received=f"a weight of {np.abs(padded).max():g}",
+                allowed="weights up to 65504",
+                fix="use bfloat16",
+            )
+        return PackedMatrix(padded.astype(np.float16).view(np.int16), one)
+    if storage == "bfloat16":
+        return PackedMatrix(to_bfloat16(padded), one)
+    return PackedMatrix(padded, one)
+
+
+def to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Upper halves of float32, rounded to nearest, ties to even."""
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (rounded >> np.uint32(16)).astype(np.uint16)
+
+
+def stored_weights(packed: PackedLayer) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """The matrices that the kernels really multiply with, (rows, columns) in float32."""
+
+    def plain(matrix: PackedMatrix | None, rows: int) -> NDArray[np.float32] | None:
+        if matrix is None:
+            return None
+        columns = matrix.columns
+        if packed.storage == "float16":
+            wide = columns.view(np.float16).astype(np.float32)
+        elif packed.storage == "bfloat16":
+            wide = (columns.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        elif packed.storage == "int8":
+            shape = (1, -1) if packed.accumulation == "integer" else (-1, 1)
+            wide = columns.astype(np.float32) * matrix.scale.reshape(shape)
+        else:
+            wide = columns.astype(np.float32)
+        return np.ascontiguousarray(wide.T[:rows])
+
+    rows = packed.layer.gates * packed.layer.hidden
+    x = plain(packed.x, rows)
+    assert x is not None
+    return x, plain(packed.h, rows)
