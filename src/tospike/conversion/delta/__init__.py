@@ -1,0 +1,1 @@
+"""Delta layers as torch modules: train them, convert to them, compile them."""
