@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: install demo test lint types clean
+.PHONY: install demo test validate lint types clean
 
 install: $(VENV)/.installed
 
@@ -32,9 +32,13 @@ demo: $(VENV)/.demo-installed
 test: lint types
 	$(BIN)/python -m pytest
 
+# Slow: trains and runs networks, then writes docs/results and the measured data of the package.
+validate: $(VENV)/.demo-installed
+	$(BIN)/python validation/measure_papers.py
+
 lint: $(VENV)/.installed
-	$(BIN)/ruff check src tests demo
-	$(BIN)/ruff format --check src tests demo
+	$(BIN)/ruff check src tests demo validation
+	$(BIN)/ruff format --check src tests demo validation
 
 types: $(VENV)/.installed
 	$(BIN)/mypy

@@ -22,6 +22,7 @@ _PUBLIC = {
     "count": "tospike.equations",
     "price": "tospike.pricing",
     "convert": "tospike.conversion",
+    "compile": "tospike.conversion",
     "decide": "tospike.decision",
     "analyze": "tospike.decision",
     "report": "tospike.reporting",
@@ -54,6 +55,7 @@ __all__ = [
     "TospikeError",
     "__version__",
     "analyze",
+    "compile",
     "convert",
     "count",
     "decide",
@@ -68,7 +70,7 @@ if TYPE_CHECKING:
     from tospike.activity import ActivityProfile, LayerActivity
     from tospike.activity.measure import measure
     from tospike.constant import Constant
-    from tospike.conversion import convert
+    from tospike.conversion import compile, convert
     from tospike.decision import Decision, analyze, decide
     from tospike.equations import count
     from tospike.errors import TospikeError

@@ -223,7 +223,7 @@ def test_convert_refuses_and_converts(ready: Any) -> None:
     net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     with pytest.raises(ConversionError) as caught:
         convert(net, "delta", calibration_data=x)
-    assert "delta networks are not converted by this version" in str(caught.value)
+    assert "received: no threshold" in str(caught.value)
     with pytest.raises(ConversionError, match="'snn', 'qnn'"):
         convert(net, "spikes", calibration_data=x)
     snn = convert(net, "snn", calibration_data=x, timesteps=8)

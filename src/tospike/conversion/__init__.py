@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tospike.conversion.calibration import Calibration, calibrate
     from tospike.conversion.converted import Converted, convert
+    from tospike.conversion.delta.compiled import compile
     from tospike.conversion.graph import ExecutableGraph
     from tospike.conversion.load import executable
     from tospike.conversion.quantised import matched_bits, run_qnn
@@ -23,6 +24,7 @@ _PUBLIC = {
     "ExecutableGraph": "tospike.conversion.graph",
     "RunResult": "tospike.conversion.result",
     "calibrate": "tospike.conversion.calibration",
+    "compile": "tospike.conversion.delta.compiled",
     "convert": "tospike.conversion.converted",
     "executable": "tospike.conversion.load",
     "matched_bits": "tospike.conversion.quantised",
@@ -37,6 +39,7 @@ __all__ = [
     "ExecutableGraph",
     "RunResult",
     "calibrate",
+    "compile",
     "convert",
     "executable",
     "matched_bits",

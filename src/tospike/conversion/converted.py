@@ -108,35 +108,46 @@ def convert(
     model: torch.nn.Module | str | Path,
     to: str,
     *,
-    calibration_data: Any,
+    calibration_data: Any = None,
+    theta: Any = None,
     timesteps: int = 32,
     activation_bits: int | None = None,
     weight_bits: int = 8,
     spiking: Collection[str] | None = None,
     percentile: float = 99.9,
-) -> Converted:
+) -> Any:
     """Convert a trained network; nothing is trained.
 
     Parameters
     ----------
     model : a ``torch.nn.Module`` (left unchanged) or the path of an ``.onnx`` file.
-    to : "snn" (or a hybrid, with ``spiking``) or "qnn". "delta" comes in a later version.
-    calibration_data : a few hundred samples (n, ...) without labels.
+    to : "snn" (or a hybrid, with ``spiking``), "qnn", or "delta".
+    calibration_data : a few hundred samples (n, ...) without labels; not needed for "delta".
+    theta : delta threshold, one number or by name of the recurrent layer ("delta" only).
     timesteps : T of the spiking network; also sets the default of ``activation_bits``.
     activation_bits : of the quantised network; None means ceil(log2(T + 1)).
     spiking : layers whose synapses receive spikes; None means all that may.
+
+    Returns
+    -------
+    :class:`Converted`; for "delta" a ``torch.nn.Module`` with the interface of ``model``, see
+    :func:`~tospike.conversion.delta.replace.delta_network`.
 
     Raises
     ------
     ConversionError, DataError, OptionError, UnknownNameError
     """
-    if to not in ("snn", "qnn"):
-        later = to == "delta"
+    if to not in ("snn", "qnn", "delta"):
+        raise ConversionError(
+            f"convert a network to {to!r}", received=repr(to), allowed="'snn', 'qnn', 'delta'"
+        )
+    if to == "delta":
+        return _to_delta(model, theta)
+    if theta is not None or calibration_data is None:
         raise ConversionError(
             f"convert a network to {to!r}",
-            received="delta networks are not converted by this version" if later else repr(to),
-            allowed="'snn', 'qnn'",
-            fix="measure temporal sparsity with ts.measure instead" if later else "",
+            received="a delta threshold" if theta is not None else "no calibration data",
+            allowed="theta with 'delta' only; calibration_data with 'snn' and 'qnn'",
         )
     (steps,) = checked_timesteps((timesteps,))
     bits = matched_bits(steps) if activation_bits is None else activation_bits
@@ -146,3 +157,21 @@ def convert(
     target: Target = "snn" if to == "snn" else "qnn"
     settings = Settings(target, steps, tuple(sorted(layers)), weight_bits, bits)
     return Converted(graph, calibrate(graph, calibration_data, percentile=percentile), settings)
+
+
+def _to_delta(model: torch.nn.Module | str | Path, theta: Any) -> torch.nn.Module:
+    from tospike.conversion.delta.replace import delta_network
+
+    if not isinstance(model, torch.nn.Module):
+        raise ConversionError(
+            "convert an ONNX file to a delta network",
+            allowed="a torch.nn.Module",
+            fix="load the weights into torch.nn.GRU or LSTM",
+        )
+    if theta is None:
+        raise ConversionError(
+            "convert a network to 'delta'",
+            received="no threshold",
+            fix="give theta=1/16, or theta={'gru': 1/16}",
+        )
+    return delta_network(model, theta)

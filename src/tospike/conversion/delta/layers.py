@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from tospike.conversion.delta.changes import Sent, checked_theta, reference_step, references
 from tospike.conversion.delta.quantisation import FLOAT, Quantisation
 from tospike.errors import ConversionError, DataError, OptionError
+from tospike.kernels.delta.record import Kind
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _DeltaRecurrent(nn.Module):
     """What the three recurrent layers share. Parameters have the names that torch gives them."""
 
     gates = 1
-    kind = ""
+    kind: Kind
 
     def __init__(
         self,
@@ -211,7 +212,7 @@ class DeltaGRU(_DeltaRecurrent):
     """``torch.nn.GRU`` that sends changes only."""
 
     gates = 3
-    kind = "gru"
+    kind: Kind = "gru"
 
     def _cell(self, x: Tensor, h_part: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         look = self.quantisation.lookup
@@ -226,7 +227,7 @@ class DeltaLSTM(_DeltaRecurrent):
     """``torch.nn.LSTM`` that sends changes only."""
 
     gates = 4
-    kind = "lstm"
+    kind: Kind = "lstm"
 
     def _cell(self, x: Tensor, h_part: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         look = self.quantisation.lookup
@@ -239,7 +240,7 @@ class DeltaLSTM(_DeltaRecurrent):
 class DeltaRNN(_DeltaRecurrent):
     """``torch.nn.RNN`` with tanh that sends changes only."""
 
-    kind = "rnn_tanh"
+    kind: Kind = "rnn_tanh"
 
     def _cell(self, x: Tensor, h_part: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return self.quantisation.lookup(torch.tanh(x + h_part)), c
@@ -248,7 +249,7 @@ class DeltaRNN(_DeltaRecurrent):
 class DeltaReLURNN(_DeltaRecurrent):
     """``torch.nn.RNN(nonlinearity="relu")`` that sends changes only."""
 
-    kind = "rnn_relu"
+    kind: Kind = "rnn_relu"
 
     def _cell(self, x: Tensor, h_part: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return torch.relu(x + h_part), c

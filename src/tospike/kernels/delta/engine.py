@@ -79,7 +79,7 @@ class _Layer:
         self.ref_x = np.zeros((streams, layer.inputs), reference)
         self.ref_h = np.zeros((streams, size), reference)
         shape = (streams, 2, layer.gates * size) if self.exact else (streams, gates)
-        self.memory = np.zeros(shape, np.int64 if self.exact else np.float64)
+        self.memory: NDArray[Any] = np.zeros(shape, np.int64 if self.exact else np.float64)
         self.gates = np.zeros(gates, np.float32)
         rows = packed.x.columns.shape[1]
         self.sums = np.zeros(rows, np.int32 if self.exact else np.float32)

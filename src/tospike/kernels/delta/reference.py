@@ -53,14 +53,14 @@ class State:
 def initial(layer: DeltaLayer, dtype: type = np.float64) -> State:
     """References and states are zero, memories hold the biases."""
     size = layer.hidden
-    b_x = layer.b_x.reshape(layer.gates, size).astype(dtype)
-    b_h = layer.b_h.reshape(layer.gates, size).astype(dtype)
+    b_x: Floats = layer.b_x.reshape(layer.gates, size).astype(dtype)
+    b_h: Floats = layer.b_h.reshape(layer.gates, size).astype(dtype)
     if layer.kind == "gru":
         # The candidate keeps its two products apart: the reset gate multiplies only one.
         memory = np.stack([b_x[0] + b_h[0], b_x[1] + b_h[1], b_x[2], b_h[2]])
     else:
         memory = b_x + b_h
-    zero = np.zeros(size, dtype)
+    zero: Floats = np.zeros(size, dtype)
     return State(np.zeros(layer.inputs, dtype), zero, memory, zero, zero)
 
 
