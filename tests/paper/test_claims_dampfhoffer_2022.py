@@ -84,7 +84,7 @@ CLAIMS: dict[str, Printed] = {
     "H-RN34-last": Printed(2.1, 0.05, OK, "These layers ... are 2.1x more energy-efficient"),
     "H-RN34-hyb10": Printed(1.2, 0.05, OK, "hybrid ANN-SNN implementation 1.2x"),
     "H-RN34-hyb12": Printed(1.2, 0.05, OK, "hybrid ANN-SNN implementation 1.2x"),
-    "H-VGG-all": Printed(1.1, 0.05, CONV, "is 1.1x more energy-efficient than the ANN Eyeriss v2"),
+    "H-VGG-all": Printed(1.1, 0.05, NOT, "is 1.1x more energy-efficient than the ANN Eyeriss v2"),
     "H-VGG-last": Printed(2.2, 0.05, NOT, "the last 10 layers ... are 2.2x more"),
     "H-VGG-hyb": Printed(1.3, 0.05, OK, "would be 1.3x more energy-efficient"),
     "EV2-speedups": Printed(None, None, INPUT, "x3.0 (resp. x1.9) ... x11.3 and x2.5"),

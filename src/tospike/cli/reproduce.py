@@ -95,11 +95,11 @@ def _print(result: Reproduction, verbose: bool) -> None:
     from tospike.tables import print_tables
 
     console = Console()
-    print_tables(all_tables(result), console)
+    print_tables(all_tables(result))
     if verbose:
         for finding in result.findings:
             console.print(Text(f"{finding.claim.id}: {verdict_words(finding)}", style="bold"))
-            for line in (finding.explanation, finding.recomputed.arithmetic):
+            for line in dict.fromkeys((finding.explanation, finding.recomputed.arithmetic)):
                 if line:
                     console.print(Text(f"  {line}"))
     words = ", ".join(

@@ -162,16 +162,14 @@ def convert(
 def _to_delta(model: torch.nn.Module | str | Path, theta: Any) -> torch.nn.Module:
     from tospike.conversion.delta.replace import delta_network
 
-    if not isinstance(model, torch.nn.Module):
-        raise ConversionError(
-            "convert an ONNX file to a delta network",
-            allowed="a torch.nn.Module",
-            fix="load the weights into torch.nn.GRU or LSTM",
-        )
     if theta is None:
         raise ConversionError(
             "convert a network to 'delta'",
             received="no threshold",
             fix="give theta=1/16, or theta={'gru': 1/16}",
         )
-    return delta_network(model, theta)
+    if isinstance(model, torch.nn.Module):
+        return delta_network(model, theta)
+    from tospike.conversion.delta.from_onnx import load_chain
+
+    return delta_network(load_chain(model), theta)

@@ -78,16 +78,17 @@ class Recomputed:
 class Finding:
     """A claim with its recomputation and the verdict that :func:`judge` derives from both.
 
-    ``computed`` is the number under the paper's stated method, also where only a convention
-    gives the printed one; ``convention`` is then its name and ``convention_value`` its number.
+    ``computed`` is the number that the verdict rests on: under the paper's stated method, or, for
+    the verdict "convention", under the convention named in ``convention``. ``as_stated`` is always
+    the number under the stated method.
     """
 
     claim: Claim
     verdict: Verdict
     computed: float | None
+    as_stated: float | None
     explanation: str
     convention: str
-    convention_value: float | None
     recomputed: Recomputed
 
     @property

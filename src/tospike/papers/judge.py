@@ -63,9 +63,9 @@ def _finding(
     return Finding(
         claim=claim,
         verdict=verdict,
-        computed=found.computed,
+        computed=convention.value if convention else found.computed,
+        as_stated=found.computed,
         explanation=explanation.strip(),
         convention=convention.name if convention else "",
-        convention_value=convention.value if convention else None,
         recomputed=found,
     )

@@ -18,7 +18,7 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
     from rich.console import Console
     from rich.text import Text
 
-    target = console or Console()
+    target = console or Console(width=_width())
     for table in tables:
         shown = rich_table.Table(
             title=Text(table.title), title_justify="left", title_style="bold", box=None,
@@ -45,3 +45,11 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
         if table.sources:
             target.print(Text("sources: " + ", ".join(dict.fromkeys(table.sources)), style="dim"))
         target.print()
+
+
+def _width() -> int | None:
+    """A file or pipe has no width: wide enough that columns of words stay readable."""
+    import os
+    import sys
+
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140

@@ -6,6 +6,7 @@ runs in NumPy. Networks whose forward is a chain of known layers are compiled.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from tospike.conversion.delta.chain import Clip
 from tospike.conversion.delta.layers import DeltaLinear, _DeltaRecurrent
 from tospike.conversion.delta.replace import delta_network
 from tospike.errors import ConversionError
@@ -27,9 +29,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Function:
-    """A function of every element, by its name in :data:`FUNCTIONS`."""
+    """A function of every element, by its name in :data:`FUNCTIONS`, or "clip" to [low, high]."""
 
     name: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __call__(self, x: Floats) -> Floats:
+        """Element by element, in float32."""
+        if self.name == "clip":
+            clipped: Floats = np.clip(x, np.float32(self.low), np.float32(self.high))
+            return clipped
+        return FUNCTIONS[self.name](x)
 
 
 def _relu(x: Floats) -> Floats:
@@ -131,7 +142,7 @@ class Compiled:
         with self._lock:
             for stage in self._stages:
                 if isinstance(stage, Function):
-                    values = FUNCTIONS[stage.name](values)
+                    values = stage(values)
                 else:
                     values = stage.step(values) if how == "step" else stage.run(values)
         return values
@@ -232,6 +243,8 @@ def _stages(module: nn.Module, name: str, reasons: list[str]) -> list[Stage]:
         return list(_recurrent(dense))
     if isinstance(module, nn.Linear):
         return [_linear(module)]
+    if isinstance(module, Clip):
+        return [Function("clip", module.low, module.high)]
     if type(module) in _MODULES:
         function = _MODULES[type(module)]
         return [] if function is None else [Function(function)]
