@@ -23,12 +23,15 @@ _ACCESS = ("read", "write", "read_gated", "write_gated")
 #: component -> actions. A gated action is started and then suppressed because an operand is
 #: zero (Eyeriss v1: the PE still spends the cycle); it is priced as a fraction of the full one.
 ACTIONS: dict[str, tuple[str, ...]] = {
-    "alu": ("mac", "mac_gated", "ac", "mul", "add", "compare"),
+    # bit_op: one bit of a weight times one bit of an activation (bit budget of Shen 2024)
+    "alu": ("mac", "mac_gated", "ac", "mul", "add", "compare", "bit_op"),
     "register": _ACCESS,  # local storage inside a PE (register file)
     "pe_sram": _ACCESS,  # local SRAM inside a PE (weight scratchpad)
     "sram": _ACCESS,  # distant on-chip memory (global buffer, neuron core memory)
     "dram": ("read", "write"),  # off-chip memory
-    "noc": ("hop",),  # one word or event moved by one hop
+    # one word or event moved by one hop; Yan 2026 prices a dense stream (dense_hop) and routed
+    # events (sparse_hop) differently
+    "noc": ("hop", "dense_hop", "sparse_hop"),
     "static": ("second",),  # leakage and idle power, counted in seconds
     "core": ("synaptic_event", "neuron_update", "spike_out"),  # aggregated, as chips publish it
 }

@@ -330,6 +330,127 @@ _TABLE = (
         2019,
         "doi:10.1109/ICCV.2019.00141",
     ),
+    Source(
+        "reuther_2023",
+        "A. Reuther, P. Michaleas, M. Jones, V. Gadepally, S. Samsi, J. Kepner",
+        "Lincoln AI computing survey (LAICS) update (numbers as in its public data file "
+        "peak_accelerators_ieee_hpec_2023.csv)",
+        "IEEE High Performance Extreme Computing Conference",
+        2023,
+        "arXiv:2310.09145",
+        verified=False,
+    ),
+    Source(
+        "open_neuromorphic",
+        "Open Neuromorphic",
+        "neuromorphic hardware guide (pages of the single chips)",
+        "open-neuromorphic.org",
+        2024,
+        "https://open-neuromorphic.org/neuromorphic-computing/hardware/",
+        verified=False,
+    ),
+    Source(
+        "lemaire_2022",
+        "E. Lemaire, L. Cordone, A. Castagnetti, P.-E. Novac, J. Courtois, B. Miramond",
+        "An analytical estimation of spiking neural networks energy efficiency (equations as "
+        "documented in two public implementations)",
+        "International Conference on Neural Information Processing",
+        2022,
+        "arXiv:2210.13107",
+        verified=False,
+    ),
+    Source(
+        "qualia_snn",
+        "LEAT, Universite Cote d'Azur",
+        "Qualia SNN plugin, EnergyEstimationMetric: the equations of Lemaire 2022 as programmed in "
+        "the authors' laboratory",
+        "public source code",
+        2023,
+        "doi:10.1007/978-3-031-30105-6_48",
+    ),
+    Source(
+        "davidson_furber_2021",
+        "S. Davidson, S. B. Furber",
+        "Comparison of artificial and spiking neural networks on digital hardware",
+        "Frontiers in Neuroscience 15:651141",
+        2021,
+        "doi:10.3389/fnins.2021.651141",
+        verified=False,
+    ),
+    Source(
+        "yan_2026",
+        "Z. Yan, Z. Bai, K. Tang, W.-F. Wong",
+        "Reconsidering the energy efficiency of spiking neural networks inference from analytical "
+        "perspectives",
+        "IEEE Transactions on Computer-Aided Design; arXiv 2409.08290, versions 2 and later",
+        2026,
+        "doi:10.1109/TCAD.2026.3718799",
+        verified=False,
+    ),
+    Source(
+        "shen_2024",
+        "G. Shen, D. Zhao, T. Li, J. Li, Y. Zeng",
+        "Are conventional SNNs really efficient? A perspective from network quantization",
+        "IEEE/CVF Conference on Computer Vision and Pattern Recognition",
+        2024,
+        "arXiv:2311.10802",
+        verified=False,
+    ),
+    Source(
+        "zhou_2023_spikingformer",
+        "C. Zhou, L. Yu, Z. Zhou, H. Zhang, J. Wang, H. Zhou, Z. Ma, Y. Tian",
+        "Spikingformer: a key foundation model for spiking neural networks",
+        "arXiv preprint",
+        2023,
+        "arXiv:2304.11954",
+    ),
+    Source(
+        "luo_2024",
+        "X. Luo, M. Yao, Y. Chou, B. Xu, G. Li",
+        "Integer-valued training and spike-driven inference spiking neural network for "
+        "high-performance and energy-efficient object detection",
+        "European Conference on Computer Vision",
+        2024,
+        "arXiv:2407.20708",
+    ),
+    Source(
+        "akopyan_2015",
+        "F. Akopyan, J. Sawada, A. Cassidy et al.",
+        "TrueNorth: design and tool flow of a 65 mW 1 million neuron programmable neurosynaptic "
+        "chip",
+        "IEEE Transactions on Computer-Aided Design of Integrated Circuits and Systems 34",
+        2015,
+        "doi:10.1109/TCAD.2015.2474396",
+        verified=False,
+    ),
+    Source(
+        "furber_2014",
+        "S. B. Furber, F. Galluppi, S. Temple, L. A. Plana",
+        "The SpiNNaker project",
+        "Proceedings of the IEEE 102(5)",
+        2014,
+        "doi:10.1109/JPROC.2014.2304638",
+        verified=False,
+    ),
+    Source(
+        "sorbaro_2020",
+        "M. Sorbaro, Q. Liu, M. Bortone, S. Sheik",
+        "Optimizing the energy consumption of spiking neural networks for neuromorphic "
+        "applications",
+        "Frontiers in Neuroscience 14:662",
+        2020,
+        "doi:10.3389/fnins.2020.00662",
+        verified=False,
+    ),
+    Source(
+        "moradi_2018",
+        "S. Moradi, N. Qiao, F. Stefanini, G. Indiveri",
+        "A scalable multicore architecture with heterogeneous memory structures for dynamic "
+        "neuromorphic asynchronous processors (DYNAPs)",
+        "IEEE Transactions on Biomedical Circuits and Systems 12(1)",
+        2018,
+        verified=False,
+    ),
 )
 
 #: key -> :class:`Source`

@@ -73,6 +73,24 @@ _TABLE = (
         "liu_delbruck", "Liu & Delbruck 2019, NullHop", "liu_delbruck_2019", "VI",
         "ann_nullhop", "snn_if_inst", "horowitz_2014_45nm", _STATIC,
     ),
+    PublishedModel(
+        "lemaire", "Lemaire 2022", "lemaire_2022", "eqs. 1-17",
+        "ann_lemaire", "snn_lemaire", "lemaire_2022_45nm",
+        f"data reuse, zeros of the ANN, {_STATIC}",
+    ),
+    PublishedModel(
+        "davidson_furber", "Davidson & Furber 2021", "davidson_furber_2021", "12E/7E",
+        "ann_davidson_furber", "snn_davidson_furber", "davidson_furber_2021_22nm",
+        f"updates per time step, data reuse, zeros of the ANN, {_STATIC}",
+    ),
+    PublishedModel(
+        "yan", "Yan 2026, capacity-matched QNN", "yan_2026", "energy model, typical neuromorphic",
+        "ann_yan", "snn_yan", "yan_2026_22nm", "control and static power",
+    ),
+    PublishedModel(
+        "shen", "Shen 2024, bit budget", "shen_2024", "S-ACE, NS-ACE",
+        "ann_shen", "snn_shen", "shen_2024_bit_budget", "memory, data movement and static power",
+    ),
 )  # fmt: skip
 
 #: key -> :class:`PublishedModel`

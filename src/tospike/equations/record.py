@@ -10,6 +10,7 @@ from tospike.actions import ActionCounts
 from tospike.activity import LayerActivity
 from tospike.equations.beyond import TERMS
 from tospike.equations.dampfhoffer_2022 import EYERISS_V2_GAIN, REUSE_VGG16
+from tospike.equations.lemaire_2022 import CONVENTIONS, FIFO_WORDS, Convention
 from tospike.errors import OptionError
 from tospike.implementation import Implementation
 from tospike.network import Layer
@@ -33,6 +34,9 @@ class EquationOptions:
         False: neglected, as in the paper.
     eyeriss_v2_gain : 1.15 (AlexNet) or 1.06 (MobileNet).
     ottati_sparsity : "synapses" or "all_terms", see ``ottati_2023``.
+    lemaire_convention : "authors_code", "as_printed" or "spikingjelly", see ``lemaire_2022``.
+    lemaire_fifo_words : messages that a spike queue of Lemaire 2022 holds.
+    yan_hops : mean hops of one activation per synapse in Yan 2026 (VGG16 0.64, transformer 4.75).
     bias : "when_present": a layer with biases adds them in every step of an SNN; "always":
         also layers without (batch normalisation folded later); "never", as in the papers.
     terms : names out of ``tospike.equations.beyond.TERMS``.
@@ -53,6 +57,9 @@ class EquationOptions:
     inference_seconds: float | None = None
     duty_cycle: float = 1.0
     hops_per_event: float | None = None
+    lemaire_convention: Convention = "authors_code"
+    lemaire_fifo_words: int = FIFO_WORDS
+    yan_hops: float = 1.0
 
     def __post_init__(self) -> None:
         reasons = [
@@ -76,11 +83,16 @@ class EquationOptions:
             ("gamma", self.gamma, ("synaptic_operations", "zero_fraction")),
             ("eyeriss_convention", self.eyeriss_convention, ("whole_bracket", "as_printed")),
             ("ottati_sparsity", self.ottati_sparsity, ("synapses", "all_terms")),
+            ("lemaire_convention", self.lemaire_convention, CONVENTIONS),
             ("bias", self.bias, ("when_present", "always", "never")),
         )
         for name, choice, allowed in choices:
             if choice not in allowed:
                 reasons.append(f"{name} is {choice!r}; it must be one of {', '.join(allowed)}")
+        if not (math.isfinite(self.yan_hops) and self.yan_hops >= 0):
+            reasons.append(f"yan_hops is {self.yan_hops!r}; it must be a finite number >= 0")
+        if self.lemaire_fifo_words < 1:
+            reasons.append(f"lemaire_fifo_words is {self.lemaire_fifo_words!r}; at least 1")
         if reasons:
             raise OptionError(
                 "use these equation options",
@@ -109,7 +121,8 @@ class EquationModel:
 
     ``mode`` says what it counts ("ann" models serve "qnn" too), ``technology`` is the table the
     paper itself prices it with, ``count_layer`` the counting function; ``event_driven`` is True
-    where zero spikes mean zero synaptic energy.
+    where zero spikes mean zero synaptic energy; ``rival`` is False where the equation can only be
+    set beside the other one of its own paper (operations alone, bits, memories of other sizes).
     """
 
     key: str
@@ -120,3 +133,4 @@ class EquationModel:
     technology: str
     count_layer: CountLayer
     event_driven: bool = False
+    rival: bool = True

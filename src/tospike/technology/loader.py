@@ -177,6 +177,7 @@ class _Builder:
             drivers=drivers,
             ranges=ranges,
             sram_driver=f"{self.name}:{sram.driver}" if sram else "",
+            sram_rule=sram.rule if sram else "log_log",
         )
 
     def _groups(

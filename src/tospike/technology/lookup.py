@@ -7,7 +7,8 @@ Rules (all on the curve itself, never on a ratio of two curves):
   0.2 to 3.1 pJ, exponent 1.98; 8 to 32 bit add 0.03 to 0.1 pJ, exponent 0.87);
 * memories, hops: linear in the width, so that a byte of a 64-bit access costs 1/8 of it (the
   convention of Dampfhoffer 2022 and of Ottati 2023, section III);
-* SRAM by capacity: log-log between the printed capacities.
+* SRAM by capacity: log-log between the printed capacities, or straight lines where the source
+  says so (``sram_rule``).
 
 Outside of the printed points the last slope is followed, and the sentence in ``out_of_range``
 says so.
@@ -44,6 +45,8 @@ def sram_energy(technology: Technology, capacity_bytes: float) -> Lookup:
     curve = {capacity: constant.value for capacity, constant in technology.sram_curve.items()}
     if not curve or not (math.isfinite(capacity_bytes) and capacity_bytes > 0):
         raise ValueError(f"no SRAM energy of {capacity_bytes} byte in {technology.name}")
+    if technology.sram_rule != "log_log":
+        return _linear_sram(technology, curve, capacity_bytes)
     energy, outside = _loglog(curve, capacity_bytes, exponent=0.5)
     sentence = ""
     if outside:
@@ -51,6 +54,32 @@ def sram_energy(technology: Technology, capacity_bytes: float) -> Lookup:
             f"{technology.name}: an SRAM of {_size(capacity_bytes)} is outside of the printed "
             f"{_size(min(curve))} to {_size(max(curve))}; its energy follows the last slope"
         )
+    return Lookup(energy, technology.sram_driver, out_of_range=sentence)
+
+
+def _linear_sram(technology: Technology, curve: Mapping[float, float], capacity: float) -> Lookup:
+    """SRAM energy on straight lines; the sentences name no capacity, so that many share one."""
+    from_zero = technology.sram_rule != "linear"
+    clamped = technology.sram_rule == "linear_from_zero_clamped"
+    points = {0.0: 0.0, **curve} if from_zero else dict(curve)
+    xs = sorted(points)
+    sentence = ""
+    if capacity < min(curve):
+        line = "on the line through (0, 0), which makes small memories almost free"
+        sentence = (
+            f"{technology.name}: SRAMs below {_size(min(curve))} are priced "
+            f"{line if from_zero else 'on the first line'}"
+        )
+    if capacity > xs[-1]:
+        how = "as one of that size" if clamped else "on the last line, followed further"
+        sentence = f"{technology.name}: SRAMs above {_size(xs[-1])} are priced {how}"
+        if clamped:
+            return Lookup(points[xs[-1]], technology.sram_driver, out_of_range=sentence)
+    right = next((i for i, known in enumerate(xs) if known >= capacity), len(xs) - 1)
+    right = max(right, 1)
+    x, y = xs[right - 1], xs[right]
+    weight = (capacity - x) / (y - x)
+    energy = points[x] * (1.0 - weight) + points[y] * weight
     return Lookup(energy, technology.sram_driver, out_of_range=sentence)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tospike.constant import Constant
 
 #: (component, action, bits). Actions of memories are per access of ``bits``; see ``per_bit``.
 PriceKey = tuple[str, str, int]
+
+#: how the SRAM energy goes between and beyond the printed capacities, see ``technology.lookup``
+SramRule = Literal["log_log", "linear", "linear_from_zero", "linear_from_zero_clamped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,10 @@ class Technology:
     energies : (component, action, bits) -> Constant in joule per action of that width. Widths
         not listed are interpolated or scaled by the stated rule ``width_rule``.
     sram_curve : capacity in byte -> Constant in joule per access of ``sram_curve_bits``;
-        interpolated on the curve itself (log-log), never as a ratio.
+        interpolated on the curve itself, never as a ratio.
+    sram_rule : how it is interpolated: "log_log" (last slope followed outside), "linear" (the
+        same with straight lines), "linear_from_zero" (straight lines, the first from no energy
+        at no capacity), "linear_from_zero_clamped" (the same, constant above the last point).
     gated_fraction : Constant, energy of a gated action relative to the full one.
     relative : True if the source prints energies in units of one MAC. They are stored here in
         joule all the same, times ``mac_joule``: a convention, so only ratios of costs are
@@ -53,3 +60,4 @@ class Technology:
     drivers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     sram_driver: str = ""
+    sram_rule: SramRule = "log_log"

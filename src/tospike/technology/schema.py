@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(min_length=1)]
+RuleText = Literal["log_log", "linear", "linear_from_zero", "linear_from_zero_clamped"]
 MethodText = Literal["printed", "digitised", "derived", "fitted", "recalled"]
 
 
@@ -65,6 +66,7 @@ class SramModel(_Range):
 
     access_bits: Annotated[int, Field(ge=1)]
     reference_capacity: Text
+    rule: RuleText = "log_log"
     points: Annotated[list[PointModel], Field(min_length=1)]
 
 

@@ -143,7 +143,7 @@ class _Walk:
             if not fits or not isinstance(last, nn.Linear):
                 return False
             with torch.no_grad():
-                last.bias += torch.from_numpy(np.array(constant, np.float32)).reshape(-1)
+                last.bias.add_(torch.from_numpy(np.array(constant, np.float32)).reshape(-1))
             return True
         if constant.ndim != 2 or node.input[0] != self.value:
             return False
