@@ -20,56 +20,69 @@ if TYPE_CHECKING:
     from tospike.tables import Table
 
 _PLOTS = ("energy_error", "cycles_error", "throughput_power")
+_PIPE_WIDTH = 140
+
+
+_Text = str | None
+Definition = Annotated[
+    str | None,
+    typer.Option(
+        help="Energy per inference: printed, power_times_latency, power_over_throughput or "
+        "frame_period. Without it the table shows each in its own column."
+    ),
+]
+Node = Annotated[_Text, typer.Option(help='Move the energies to this process, such as "28 nm".')]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="FIELD OP VALUE, such as 'process_nm<=28 and kind==snn'; repeatable."),
+]
+Task = Annotated[_Text, typer.Option(help="Task contains this text (a|b: or).")]
+Kind = Annotated[_Text, typer.Option(help="ann, snn, rnn, delta, mixed (a|b: or).")]
+DataSet = Annotated[_Text, typer.Option(help="Data set contains this text (a|b: or).")]
+Platform = Annotated[_Text, typer.Option(help="asic, fpga, gpu, cpu (a|b: or).")]
+MinAccuracy = Annotated[_Text, typer.Option(help="Least accuracy in percent.")]
+MaxPower = Annotated[_Text, typer.Option(help='Most power, such as "5 mW".')]
+Year = Annotated[_Text, typer.Option(help="One year or a range, such as 2020-2023.")]
+Evidence = Annotated[_Text, typer.Option(help="verified or unverified.")]
+Sort = Annotated[_Text, typer.Option(help="Field to sort by.")]
+Descending = Annotated[bool, typer.Option("--descending", help="Largest first.")]
+Columns = Annotated[_Text, typer.Option(help="Fields to show, with commas.")]
+Pareto = Annotated[_Text, typer.Option(help="Fields of a Pareto front, such as energy,error.")]
+FrontOnly = Annotated[bool, typer.Option("--front-only", help="Show only what is on the front.")]
+Mine = Annotated[
+    list[str] | None,
+    typer.Option(help='Your network: "name=Net,energy=18 uJ,error=6 %"; repeatable.'),
+]
+DecisionPath = Annotated[
+    Path | None, typer.Option(help="JSON of 'tospike analyze --json': place its networks.")
+]
+DecisionData = Annotated[_Text, typer.Option(help="What the survey calls the decision's data set.")]
+FigurePath = Annotated[Path | None, typer.Option(help="Draw into this .svg, .png, .pdf or .html.")]
+Plot = Annotated[str, typer.Option(help=", ".join(_PLOTS))]
 
 
 def survey(
-    definition: Annotated[
-        str | None,
-        typer.Option(
-            help="Energy per inference: printed, power_times_latency, power_over_throughput or "
-            "frame_period. Without it the table shows all four, each in its own column."
-        ),
-    ] = None,
-    normalise_to: Annotated[
-        str | None, typer.Option(help='Move the energies to this process, such as "28 nm".')
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="FIELD OP VALUE, such as 'process_nm<=28 and kind==snn'; repeatable."),
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="Task contains this text (a|b: or).")] = None,
-    kind: Annotated[str | None, typer.Option(help="ann, snn, rnn, delta, mixed (a|b: or).")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Data set contains this text.")] = None,
-    platform: Annotated[str | None, typer.Option(help="asic, fpga, gpu (a|b: or).")] = None,
-    min_accuracy: Annotated[str | None, typer.Option(help="Least accuracy in percent.")] = None,
-    max_power: Annotated[str | None, typer.Option(help='Most power, such as "5 mW".')] = None,
-    year: Annotated[
-        str | None, typer.Option(help="One year or a range, such as 2020-2023.")
-    ] = None,
-    evidence: Annotated[str | None, typer.Option(help="verified or unverified.")] = None,
-    sort: Annotated[str | None, typer.Option(help="Field to sort by.")] = None,
-    descending: Annotated[bool, typer.Option("--descending", help="Largest first.")] = False,
-    columns: Annotated[str | None, typer.Option(help="Fields to show, with commas.")] = None,
-    pareto: Annotated[
-        str | None, typer.Option(help="Fields of a Pareto front, such as energy,error.")
-    ] = None,
-    front_only: Annotated[
-        bool, typer.Option("--front-only", help="Show only what is on the front.")
-    ] = False,
-    mine: Annotated[
-        list[str] | None,
-        typer.Option(help='Your network: "name=Net,energy=18 uJ,error=6 %"; repeatable.'),
-    ] = None,
-    decision: Annotated[
-        Path | None, typer.Option(help="JSON of 'tospike analyze --json': place its networks.")
-    ] = None,
-    decision_dataset: Annotated[
-        str | None, typer.Option(help="What the survey calls the decision's data set.")
-    ] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw into this .svg, .png, .pdf or .html.")
-    ] = None,
-    plot: Annotated[str, typer.Option(help=", ".join(_PLOTS))] = "energy_error",
+    definition: Definition = None,
+    normalise_to: Node = None,
+    where: Where = None,
+    task: Task = None,
+    kind: Kind = None,
+    dataset: DataSet = None,
+    platform: Platform = None,
+    min_accuracy: MinAccuracy = None,
+    max_power: MaxPower = None,
+    year: Year = None,
+    evidence: Evidence = None,
+    sort: Sort = None,
+    descending: Descending = False,
+    columns: Columns = None,
+    pareto: Pareto = None,
+    front_only: FrontOnly = False,
+    mine: Mine = None,
+    decision: DecisionPath = None,
+    decision_dataset: DecisionData = None,
+    figure: FigurePath = None,
+    plot: Plot = "energy_error",
     format: Format = None,
     as_json: Json = False,
 ) -> None:
@@ -78,15 +91,12 @@ def survey(
     from tospike.survey.load import accelerators
     from tospike.survey.query import Query, ask
 
-    format = None if format == "text" else format
-    check_format(format, as_json)
-    if plot not in _PLOTS:
-        raise unknown_name("plot", plot, _PLOTS, where="--plot")
+    shape = None if format == "text" else format
+    check_format(shape, as_json)
+    _check_plot(plot, drawn=figure is not None, definition=definition)
     if front_only and pareto is None:
         raise OptionError("use --front-only without --pareto", fix="add --pareto energy,error")
     view = View(definition, _node(normalise_to))
-    if figure is not None and plot == "energy_error" and definition is None:
-        _needs_definition("draw energy over error")
     named = {
         "task": ("~", task),
         "kind": ("==", kind),
@@ -109,9 +119,15 @@ def survey(
     if own and definition is None:
         _needs_definition("place a network among the chips")
     answer = ask(query, accelerators(), own)
-    if figure is not None:
-        _draw(_figure(answer, plot), figure)
-    _show(answer, format, as_json)
+    _draw(answer, plot, figure)
+    _show(answer, shape, as_json)
+
+
+def _check_plot(plot: str, *, drawn: bool, definition: str | None) -> None:
+    if plot not in _PLOTS:
+        raise unknown_name("plot", plot, _PLOTS, where="--plot")
+    if drawn and plot == "energy_error" and definition is None:
+        _needs_definition("draw energy over error")
 
 
 def _needs_definition(what: str) -> None:
@@ -189,10 +205,13 @@ def _figure(answer: Answer, plot: str) -> Figure:
     )
 
 
-def _draw(figure: Figure, path: Path) -> None:
+def _draw(answer: Answer, plot: str, path: Path | None) -> None:
     from tospike.figures.draw import draw
     from tospike.survey.page import write_page
 
+    if path is None:
+        return
+    figure = _figure(answer, plot)
     if path.suffix == ".html":
         write_page(figure, path)
     else:
@@ -219,4 +238,8 @@ def _show(answer: Answer, format: str | None, as_json: bool) -> None:
     elif format is not None:
         print_as(tables, format)
     else:
-        print_tables(tables)
+        from rich.console import Console
+
+        console = Console()
+        # a pipe has no width of its own; 80 columns would break every word of these tables
+        print_tables(tables, console if console.is_terminal else Console(width=_PIPE_WIDTH))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tospike.tables.formats import heading
-from tospike.tables.record import Table, cell_text, is_numeric
+from tospike.tables.record import Column, Table, cell_text, is_numeric
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +28,11 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
             right = is_numeric(table, column)
             # A number broken over two lines is read wrongly; words may break.
             shown.add_column(
-                heading(column),
+                # As Text: rich would take a unit in brackets for markup.
+                Text(heading(column)),
                 justify="right" if right else "left",
                 overflow="fold",
+                min_width=None if right else min(12, _longest(table, column)),
                 no_wrap=right
                 and all(
                     len(cell_text(row.get(column.key), column.digits)) < 16 for row in table.rows
@@ -45,6 +47,12 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
         if table.sources:
             target.print(Text("sources: " + ", ".join(dict.fromkeys(table.sources)), style="dim"))
         target.print()
+
+
+def _longest(table: Table, column: Column) -> int:
+    """Characters of the longest word that a column of words must show whole, if it can."""
+    cells = (cell_text(row.get(column.key), column.digits) for row in table.rows)
+    return max((len(word) for cell in cells for word in cell.split()), default=1)
 
 
 def _width() -> int | None:
