@@ -9,11 +9,14 @@ import typer
 
 from tospike.cli.common import (
     DataPath,
+    Format,
     Json,
     Model,
     Weights,
+    check_format,
     integers,
     load_model,
+    print_as,
     print_json,
     progress_bars,
     quantity,
@@ -22,6 +25,7 @@ from tospike.cli.common import (
 from tospike.errors import OptionError
 
 if TYPE_CHECKING:
+    from tospike.decision import Decision
     from tospike.equations import EquationOptions
 
 
@@ -75,9 +79,11 @@ def analyze(
         ),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """To spike, or not to spike? Measure, count, price, decide."""
+    check_format(format, as_json)
     from dataclasses import replace
 
     from tospike.decision import Options
@@ -92,7 +98,7 @@ def analyze(
     if held is not None and max_samples is not None:
         kept = None if held.y is None else held.y[:max_samples]
         held = replace(held, x=held.x[:max_samples], y=kept)
-    with progress_bars(as_json) as progress:
+    with progress_bars(as_json or format is not None) as progress:
         decision = run(
             load_model(model, weights),
             held,
@@ -111,6 +117,18 @@ def analyze(
             ),
             progress=progress,
         )
+    _show(decision, report, format=format, as_json=as_json, published=models is not None)
+
+
+def _show(
+    decision: Decision,
+    report: Path | None,
+    *,
+    format: str | None,
+    as_json: bool,
+    published: bool,
+) -> None:
+    """Write the report, then print the decision once: as JSON, as tables, or for people."""
     if report is not None:
         from tospike.reporting import report as write
 
@@ -118,9 +136,14 @@ def analyze(
     if as_json:
         print_json(decision.as_dict())
         return
+    if format is not None:
+        from tospike.reporting.export import decision_tables
+
+        print_as(decision_tables(decision), format)
+        return
     from tospike.reporting import render
 
-    render(decision, published=models is not None)
+    render(decision, published=published)
     if report is not None:
         typer.echo(f"report: {report}")
 

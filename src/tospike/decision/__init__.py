@@ -12,6 +12,8 @@ from tospike.decision.record import (
     EnergyPart,
     ImplementationResult,
     LayerResult,
+    PublishedSummary,
+    PublishedVerdict,
     Sensitivity,
 )
 
@@ -25,6 +27,8 @@ __all__ = [
     "ImplementationResult",
     "LayerResult",
     "Options",
+    "PublishedSummary",
+    "PublishedVerdict",
     "Sensitivity",
     "analyze",
     "decide",

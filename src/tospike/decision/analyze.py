@@ -19,6 +19,7 @@ from tospike.decision.options import (
     TIMESTEPS,
     Options,
 )
+from tospike.decision.published import ALL
 from tospike.decision.record import Decision
 from tospike.decision.samples import as_data
 from tospike.errors import DataError
@@ -44,6 +45,7 @@ def analyze(
     hybrids: int = 3,
     samples: int = 4096,
     seed: int = 0,
+    models: str | Sequence[str] | None = ALL,
     sequence: bool = False,
     options: Options = _DEFAULT,
     progress: Progress | None = None,
@@ -80,6 +82,7 @@ def analyze(
         hybrids=hybrids,
         samples=samples,
         seed=seed,
+        models=models,
         options=options,
         progress=progress,
     )

@@ -9,6 +9,7 @@ from tospike.activity import ActivityProfile
 from tospike.decision.compete import compete
 from tospike.decision.evidence import Progress, silent
 from tospike.decision.options import REFERENCE_MODEL, TECHNOLOGY, TIMESTEPS, Options
+from tospike.decision.published import ALL
 from tospike.decision.record import Decision
 from tospike.decision.request import checked
 from tospike.decision.samples import Samples, split
@@ -39,24 +40,23 @@ def decide(
     hybrids: int = 3,
     samples: int = 4096,
     seed: int = 0,
+    models: str | Sequence[str] | None = ALL,
     options: Options = _DEFAULT,
     progress: Progress | None = None,
 ) -> Decision:
-    """Weigh ANN, quantised ANN, SNN, hybrid and delta network against each other.
-
-    How: docs/verdict.md.
+    """Weigh ANN, quantised ANN, SNN, hybrid and delta network against each other (docs/verdict.md).
 
     Parameters
     ----------
     network, activity : of ``ts.load`` and ``ts.measure`` (or an assumed profile).
     model, data : the network itself (a module or an .onnx path) and samples to run it on.
         Without both, nothing is run: the result has the ANN and the break-even rates.
-    labels : class numbers, one per sample; without them the agreement with the float network
-        stands in for the accuracy.
+    labels : class numbers; without them the agreement with the float network stands in.
     calibration : samples for the conversion; None holds some of ``data`` out.
     technology, reference_model : what an action costs; the ANN energy model of the verdict.
     timesteps, hybrids : the T of the SNNs that are run; how many hybrids are run.
     accuracy_floor : in [0, 1]; None: ``options.accuracy_drop`` below the float network.
+    models : published models to ask ("all", keys of ``PUBLISHED``, None); no part of the verdict.
     samples, seed : draws of the constants. progress : called with (what, steps done, of all).
 
     Raises :class:`OptionError`, :class:`DataError`, :class:`StatisticError` or
@@ -75,6 +75,7 @@ def decide(
         hybrids=hybrids,
         samples=samples,
         seed=seed,
+        models=models,
         options=options,
         progress=progress or silent,
     )

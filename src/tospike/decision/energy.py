@@ -21,10 +21,6 @@ from tospike.network import Network
 from tospike.pricing import Cost, price, priceable
 from tospike.technology import Technology, load, names
 
-#: the MACs-only convention ignores memory: neither an ANN nor an SNN that pays for none may stand
-#: against one that pays
-NOT_A_RIVAL = frozenset({"ann_compute_only", "snn_compute_only"})
-
 #: bits of values that are not rectified in a quantised network (network input, GELU, ...)
 WIDE_BITS = 8
 
@@ -123,10 +119,14 @@ class Pricer:
         )
 
     def ann_models(self, activity: ActivityProfile) -> tuple[str, ...]:
-        """Keys of the ANN models that this technology can price."""
+        """Keys of the ANN models that this technology can price.
+
+        Without those that only stand beside the SNN of their own paper (``EquationModel.rival``),
+        such as the MACs-only convention: an ANN that pays for no memory against an SNN that does.
+        """
         found = []
         for key, model in MODELS.items():
-            if model.mode != "ann" or key in NOT_A_RIVAL:
+            if model.mode != "ann" or not model.rival:
                 continue
             counts = count(
                 self.network, activity, Implementation("ann"), equation=key, options=self.options
@@ -201,15 +201,13 @@ def make_pricer(
 ) -> Pricer:
     """Look every name up. Raises :class:`UnknownNameError` with the nearest spelling."""
     table = technology if isinstance(technology, Technology) else load(technology)
-    rivals = tuple(
-        key for key, model in MODELS.items() if model.mode == "ann" and key not in NOT_A_RIVAL
-    )
+    rivals = tuple(key for key, model in MODELS.items() if model.mode == "ann" and model.rival)
     if reference_model not in rivals:
         raise unknown_name("reference ANN model", reference_model, rivals)
     neurons = tuple(
         key.removeprefix("snn_")
         for key, model in MODELS.items()
-        if model.mode == "snn" and key not in NOT_A_RIVAL
+        if model.mode == "snn" and model.rival
     )
     if options.neuron not in neurons:
         raise unknown_name("neuron model", options.neuron, neurons)

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
+#: versions that ``reporting.read_report`` reads; fields that they lack take their defaults
+READABLE_VERSIONS = ("1.0", SCHEMA_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,71 @@ class Sensitivity:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedVerdict:
+    """What one published model would say of this network, by energy alone.
+
+    ``energy_ann_J`` and ``energy_snn_J``: the quantised baseline and the SNN of the verdict,
+    counted with ``ann_model`` and ``snn_model`` and priced with ``technology``, that of the paper,
+    in words of ``bits`` (weight, activation, state). ``ratio`` = energy_ann_J / energy_snn_J:
+    above 1 the SNN needs less; ``ratio_low`` and ``ratio_high`` are its 5 % and 95 % quantile over
+    the ranges of the constants, ``p_snn_cheaper`` the share of these draws in which the SNN costs
+    less. ``verdict``: "spike" or "do not spike" where the nominal energies and 95 % of the draws
+    say so, "too close" else, "not applied" where ``why_not`` says why.
+    ``break_even_spikes_per_synapse`` of all spiking layers together, ``distance`` =
+    spikes_per_synapse / break-even. ``leaves_out``: what the paper does not count.
+    """
+
+    key: str
+    title: str
+    paper: str
+    locator: str
+    ann_model: str
+    snn_model: str
+    technology: str
+    verdict: str = "not applied"
+    why_not: str = ""
+    energy_ann_J: float | None = None
+    energy_snn_J: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    p_snn_cheaper: float | None = None
+    break_even_spikes_per_synapse: float | None = None
+    spikes_per_synapse: float | None = None
+    distance: float | None = None
+    leaves_out: str = ""
+    bits: dict[str, int] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    out_of_range: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # keys of the bibliography
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSummary:
+    """All published models together. ``ann``, ``snn``: names of what they compare.
+
+    ``mean_p_snn_cheaper`` gives every applied model the same weight, ``mean_p_by_paper`` every
+    paper (the mean of the means of its models); ``share_spike`` is the share of the applied
+    models whose verdict is "spike". The models share equations and constants and are not
+    independent. ``snn_meets_floor`` is None where its accuracy is not known.
+    """
+
+    ann: str
+    snn: str
+    snn_meets_floor: bool | None
+    mean_p_snn_cheaper: float | None
+    mean_p_by_paper: float | None
+    lowest_p_snn_cheaper: float | None
+    highest_p_snn_cheaper: float | None
+    share_spike: float | None
+    n_spike: int
+    n_do_not_spike: int
+    n_too_close: int
+    n_not_applied: int
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Everything that ``ts.decide`` found; input of ``ts.report``."""
 
@@ -135,6 +202,9 @@ class Decision:
     spikes_per_synapse: float | None = None  # what the SNN of the verdict shows in those layers
     distance: float | None = None  # spikes_per_synapse / break-even
     challenger: str = ""  # the SNN, hybrid or delta network that the sensitivities are about
+    published: tuple[PublishedVerdict, ...] = ()  # what each published model would say
+    published_summary: PublishedSummary | None = None
+    p_snn_wins_published: float | None = None  # mean over the models; 0 if the floor is missed
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON: no NumPy types, NaN and infinities become None."""

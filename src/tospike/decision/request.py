@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tospike.activity import ActivityProfile
 from tospike.activity.data import Data
 from tospike.decision.energy import Pricer, make_pricer
 from tospike.decision.evidence import Progress
 from tospike.decision.options import Options, check_arguments
+from tospike.decision.published import chosen_models
 from tospike.decision.samples import as_data
+from tospike.equations.published import PublishedModel
 from tospike.errors import OptionError, StatisticError, TospikeError
 from tospike.network import Network
 from tospike.technology import Technology
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Request:
     seed: int
     options: Options
     progress: Progress
+    published: tuple[PublishedModel, ...] = ()
 
 
 def checked(
@@ -48,38 +54,26 @@ def checked(
     seed: int,
     options: Options,
     progress: Progress,
+    models: str | Sequence[str] | None = None,
 ) -> tuple[Request, Data | None]:
     """Everything that can be wrong with the arguments, found before the long work."""
     faults: list[TospikeError] = []
-    pricer, found = None, None
-    try:
-        check_arguments(
+    published = _kept(faults, lambda: chosen_models(models)) or ()
+    _kept(
+        faults,
+        lambda: check_arguments(
             timesteps=timesteps,
             accuracy_floor=accuracy_floor,
             hybrids=hybrids,
             samples=samples,
             options=options,
-        )
-    except TospikeError as error:
-        faults.append(error)
-    try:
-        pricer = make_pricer(network, technology, reference_model, options)
-    except TospikeError as error:
-        faults.append(error)
-    try:
-        _check_activity(network, activity)
-    except TospikeError as error:
-        faults.append(error)
+        ),
+    )
+    pricer = _kept(faults, lambda: make_pricer(network, technology, reference_model, options))
+    _kept(faults, lambda: _check_activity(network, activity))
     if pricer is not None and not faults:
-        try:
-            pricer.check(activity, reference_model)
-        except TospikeError as error:
-            faults.append(error)
-    try:
-        found = _read(data, labels)
-        check_floor_needs_labels(accuracy_floor, found)
-    except TospikeError as error:
-        faults.append(error)
+        _kept(faults, lambda: pricer.check(activity, reference_model))
+    found = _kept(faults, lambda: _read(data, labels, accuracy_floor))
     if len(faults) == 1:
         raise faults[0]
     if faults or pricer is None:
@@ -90,7 +84,7 @@ def checked(
         )
     request = Request(
         network, activity, pricer, tuple(sorted(set(timesteps))), reference_model,
-        accuracy_floor, hybrids, samples, seed, options, progress,
+        accuracy_floor, hybrids, samples, seed, options, progress, published,
     )  # fmt: skip
     return request, found
 
@@ -100,14 +94,23 @@ def _one_line_each(error: TospikeError) -> list[str]:
     return list(error.reasons) or [head]
 
 
-def _read(data: Any, labels: Any) -> Data | None:
-    if data is not None:
-        return as_data(data, labels)
-    if labels is not None:
+def _kept(faults: list[TospikeError], check: Callable[[], Found]) -> Found | None:
+    """What ``check`` returns; its error is kept, so that all are said at once."""
+    try:
+        return check()
+    except TospikeError as error:
+        faults.append(error)
+        return None
+
+
+def _read(data: Any, labels: Any, accuracy_floor: float | None) -> Data | None:
+    if data is None and labels is not None:
         raise OptionError(
             "use labels", received="labels without data", fix="give the data that they belong to"
         )
-    return None
+    found = None if data is None else as_data(data, labels)
+    check_floor_needs_labels(accuracy_floor, found)
+    return found
 
 
 def check_floor_needs_labels(floor: float | None, data: Data | None) -> None:

@@ -8,7 +8,8 @@ from tospike.decision.breakeven import LayerEnergies, network_energies
 from tospike.decision.candidates import Candidate
 from tospike.decision.choice import Choice, choose, probability_by_model
 from tospike.decision.compete import Field
-from tospike.decision.record import Decision, ImplementationResult, Sensitivity
+from tospike.decision.published import Comparison, overall, published_verdicts, summary
+from tospike.decision.record import Decision, ImplementationResult, PublishedVerdict, Sensitivity
 from tospike.decision.request import Request
 from tospike.decision.results import (
     LayerFacts,
@@ -49,19 +50,7 @@ def weigh(request: Request, field: Field) -> Decision:
     joint = JointSamples(costs, samples=request.samples, seed=request.seed)
     choice = choose(field.candidates, costs, joint, field.floor, request.options)
     models = pricer.ann_models(request.activity)
-    probabilities = probability_by_model(
-        pricer,
-        models,
-        field.candidates,
-        choice,
-        field.floor,
-        request.options,
-        samples=request.samples,
-        seed=request.seed,
-    )
-    if model in probabilities and choice.snn is not None and choice.snn_meets:
-        # the same draws as in the list of implementations, so that both print the same number
-        probabilities[model] = joint.p_cheaper(choice.snn.name, choice.reference.name)
+    probabilities = _probabilities(request, field, choice, models, joint)
     results = implementation_results(
         pricer, field.candidates, costs, joint, choice, field.floor, model
     )
@@ -75,6 +64,9 @@ def weigh(request: Request, field: Field) -> Decision:
         model,
     )
     even, used = network_break_even(facts), list(costs.values())
+    comparison = _comparison(request, field, choice)
+    published = published_verdicts(comparison, request.published)
+    papers = summary(comparison, published)
     return Decision(
         verdict=_words(request, field, choice, results, even),
         winner="" if _undecided(field, choice) else choice.winner.name,
@@ -85,17 +77,13 @@ def weigh(request: Request, field: Field) -> Decision:
         partition=dict(choice.winner.design.modes),
         network=_network(request),
         data=_data(request, field),
-        technology={
-            "name": pricer.technology.name,
-            "title": pricer.technology.title,
-            "node_nm": pricer.technology.node_nm,
-        },
+        technology=_technology(request),
         reference_model=model,
         sensitivities=_sensitivities(joint, choice),
         assumptions=_assumptions(request, field, used),
         out_of_range=tuple(dict.fromkeys(text for cost in used for text in cost.out_of_range)),
         warnings=tuple(dict.fromkeys((*field.warnings, *_cautions(field, choice)))),
-        sources=sources_of(_source_keys(field, used, models)),
+        sources=sources_of(_source_keys(field, used, models, published)),
         accuracy_floor=field.floor.accuracy,
         agreement_floor=field.floor.agreement,
         break_even_spikes_per_synapse=even.reference,
@@ -103,6 +91,57 @@ def weigh(request: Request, field: Field) -> Decision:
         spikes_per_synapse=even.rate,
         distance=even.distance,
         challenger=choice.challenger.name if choice.challenger is not None else "",
+        published=published,
+        published_summary=papers,
+        p_snn_wins_published=overall(papers),
+    )
+
+
+def _probabilities(
+    request: Request,
+    field: Field,
+    choice: Choice,
+    models: tuple[str, ...],
+    joint: JointSamples,
+) -> dict[str, float]:
+    """P(SNN wins) against every ANN model."""
+    found = probability_by_model(
+        field.pricer,
+        models,
+        field.candidates,
+        choice,
+        field.floor,
+        request.options,
+        samples=request.samples,
+        seed=request.seed,
+    )
+    if request.reference_model in found and choice.snn is not None and choice.snn_meets:
+        # the same draws as in the list of implementations, so that both print the same number
+        found[request.reference_model] = joint.p_cheaper(choice.snn.name, choice.reference.name)
+    return found
+
+
+def _comparison(request: Request, field: Field, choice: Choice) -> Comparison:
+    """What the published models are asked about: the usual quantised network and the SNN."""
+    baseline = next(
+        item
+        for item in field.candidates
+        if item.mode == "qnn" and item.activation_bits == request.options.baseline_bits
+    )
+    return Comparison(
+        network=request.network,
+        ann=baseline,
+        snn=choice.snn,
+        snn_meets=None if choice.snn is None else field.floor.met_by(choice.snn),
+        why_no_snn=field.why_no_snn,
+        able=tuple(
+            layer.name
+            for layer in request.network.synaptic_layers
+            if not field.eligibility.get(layer.name, "unknown")
+        ),
+        options=field.pricer.options,
+        samples=request.samples,
+        seed=request.seed,
     )
 
 
@@ -227,6 +266,15 @@ def _network(request: Request) -> dict[str, object]:
     }
 
 
+def _technology(request: Request) -> dict[str, object]:
+    technology = request.pricer.technology
+    return {
+        "name": technology.name,
+        "title": technology.title,
+        "node_nm": technology.node_nm,
+    }
+
+
 def _data(request: Request, field: Field) -> dict[str, object]:
     return {
         "origin": request.activity.origin,
@@ -265,8 +313,13 @@ def _assumptions(request: Request, field: Field, used: list[Cost]) -> tuple[str,
     return tuple(dict.fromkeys(texts))
 
 
-def _source_keys(field: Field, used: list[Cost], models: tuple[str, ...]) -> list[str]:
-    """Of the prices, the equations, and of the conversions that were run."""
+def _source_keys(
+    field: Field,
+    used: list[Cost],
+    models: tuple[str, ...],
+    published: tuple[PublishedVerdict, ...],
+) -> list[str]:
+    """Of the prices, the equations, the conversions that were run, and the published models."""
     keys = [key for cost in used for key in cost.sources]
     keys += [MODELS[model].paper for model in models]
     run = {item.mode for item in field.candidates if field.executed}
@@ -276,4 +329,5 @@ def _source_keys(field: Field, used: list[Cost], models: tuple[str, ...]) -> lis
         item.mode == "qnn" and item.evidence == "measured" for item in field.candidates
     ):
         keys += QNN_SOURCES
+    keys += [key for item in published for key in item.sources]
     return list(dict.fromkeys(keys))

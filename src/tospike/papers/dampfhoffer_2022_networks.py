@@ -143,7 +143,7 @@ def _ratio_claim(name: str) -> Recompute:
             conventions=tuple(
                 Convention(
                     other.name, other.ratio,
-                    f"With {other.name} the ratio is {other.ratio:.1f}.",
+                    f"Counted so, the ratio is {other.ratio:.1f}.",
                 )
                 for other in others[:4]
             ),
@@ -204,7 +204,7 @@ def _share_claim(model: Leaky) -> Recompute:
             Convention(
                 other.name,
                 neuron_share(model, other.ratio),
-                f"With {other.name} (N_syn/N_neur {other.ratio:.0f}).",
+                f"Counted so, N_syn/N_neur is {other.ratio:.0f}.",
             )
             for other in others
         ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tospike.decision.record import Decision
+from tospike.reporting.published import published_table
 from tospike.sources import SOURCES
 from tospike.tables import Column, Table, Value
 
 
 def decision_tables(decision: Decision) -> list[Table]:
-    """Implementations, layers, break-even per ANN model, constants that could reverse."""
+    """Implementations, layers, break-even per ANN model, constants, published models."""
     tables = [_implementations(decision)]
     if decision.layers:
         tables.append(_layers(decision))
@@ -16,6 +17,9 @@ def decision_tables(decision: Decision) -> list[Table]:
         tables.append(_break_even(decision))
     if decision.sensitivities:
         tables.append(_sensitivities(decision))
+    published = published_table(decision)
+    if published is not None:
+        tables.append(published)
     return tables
 
 

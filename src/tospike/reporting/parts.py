@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tospike.decision.record import Decision, ImplementationResult
+from tospike.reporting import published as papers
 from tospike.reporting import wording as say
 from tospike.reporting.activity_figures import TEMPORAL_TITLE, temporal_lines
 from tospike.reporting.figures import energy_figure, pareto_figure, sensitivity_figure
@@ -73,6 +74,7 @@ def decision_part(
         _implementations(decision, numbering),
         _layers(decision, numbering, temporal=not any(map(_shows_temporal, extra))),
         _sensitivity(decision, numbering),
+        _published(decision, numbering),
         _rests_on(decision),
     ]
     return el("section", *pieces, attrs={"id": ident, "class": "part"})
@@ -364,6 +366,26 @@ def _sensitivity(decision: Decision, numbering: Numbering) -> Html:
     if constants is not None:
         summary = f"Table of constants ({len(decision.sensitivities)})"
         pieces.append(_details(summary, constants))
+    return join(pieces)
+
+
+def _published(decision: Decision, numbering: Numbering) -> Html:
+    """What each paper would say: sentences, figure, table, assumptions."""
+    shown = papers.published_html(decision)
+    if shown is None:
+        return Html("")
+    pieces: list[object] = [el("h3", papers.TITLE)]
+    pieces += [el("p", text) for text in papers.in_words(decision)]
+    figure = papers.published_figure(decision)
+    if figure is not None:
+        pieces.append(numbering.figure(figure, papers.CAPTION, papers.figure_summary(decision)))
+    pieces.append(
+        _details(
+            f"Table of published models ({len(decision.published)})", shown, is_open=figure is None
+        )
+    )
+    if assumed := papers.published_assumptions(decision):
+        pieces.append(_details("What these comparisons assume", assumed))
     return join(pieces)
 
 

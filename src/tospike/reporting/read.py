@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tospike.decision.record import (
-    SCHEMA_VERSION,
+    READABLE_VERSIONS,
     Decision,
     EnergyPart,
     ImplementationResult,
     LayerResult,
+    PublishedSummary,
+    PublishedVerdict,
     Sensitivity,
 )
 from tospike.errors import TospikeError
@@ -24,7 +26,7 @@ _BLOCK = re.compile(r'<script type="application/json" id="tospike-decision">(.*?
 
 
 def read_report(path: str | os.PathLike[str]) -> tuple[Decision, ...]:
-    """The decisions of a report that this version wrote, in their order.
+    """The decisions of a report that this version or an older one wrote, in their order.
 
     Numbers that were NaN or infinite come back as NaN where the field cannot be None.
     Raises :class:`~tospike.errors.TospikeError` if the file cannot be read, is no report, or
@@ -48,14 +50,15 @@ def _error(path: str | os.PathLike[str], received: str) -> TospikeError:
         "read the decisions of a report",
         received=received,
         where=str(path),
-        allowed=f"an HTML file that tospike.report wrote, schema version {SCHEMA_VERSION}",
+        allowed="an HTML file that tospike.report wrote, schema version "
+        + " or ".join(READABLE_VERSIONS),
         fix="write the report again with this version",
     )
 
 
 def _decision(body: Mapping[str, Any]) -> Decision:
     fields = dict(body)
-    if (version := fields.pop("schema_version")) != SCHEMA_VERSION:
+    if (version := fields.pop("schema_version")) not in READABLE_VERSIONS:
         raise ValueError(f"schema version {version!r}")
     fields["implementations"] = tuple(map(_implementation, fields["implementations"]))
     fields["layers"] = tuple(map(_layer, fields["layers"]))
@@ -63,6 +66,9 @@ def _decision(body: Mapping[str, Any]) -> Decision:
         Sensitivity(**_numbers(item, ("low", "high", "p_snn_wins_low", "p_snn_wins_high")))
         for item in fields["sensitivities"]
     )
+    fields["published"] = tuple(map(_published, fields.get("published", ())))
+    if (summary := fields.get("published_summary")) is not None:
+        fields["published_summary"] = PublishedSummary(**summary)
     for key in ("assumptions", "out_of_range", "warnings", "sources"):
         fields[key] = tuple(fields[key])
     return Decision(**fields)
@@ -78,6 +84,11 @@ def _implementation(body: Mapping[str, Any]) -> ImplementationResult:
     fields["parts"] = tuple(EnergyPart(**part) for part in body["parts"])
     fields["notes"] = tuple(body["notes"])
     return ImplementationResult(**fields)
+
+
+def _published(body: Mapping[str, Any]) -> PublishedVerdict:
+    texts = {key: tuple(body[key]) for key in ("assumptions", "out_of_range", "sources")}
+    return PublishedVerdict(**{**body, **texts})
 
 
 def _layer(body: Mapping[str, Any]) -> LayerResult:

@@ -12,8 +12,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tospike.decision.record import Decision, ImplementationResult, LayerResult
+from tospike.decision.record import (
+    Decision,
+    ImplementationResult,
+    LayerResult,
+    PublishedVerdict,
+)
 from tospike.errors import OptionError
+from tospike.reporting import published as papers
 from tospike.reporting import wording as say
 from tospike.reporting.plot import clean
 
@@ -24,19 +30,23 @@ WIDE = 104
 #: and one narrower than this has none for the ranges and the zeros
 NARROW = 72
 
+_VERDICT_STYLES = {"spike": "blue", "do not spike": "red", "too close": ""}
 _STYLES = {"ann": "blue", "qnn": "cyan", "snn": "yellow", "hybrid": "magenta", "delta": "green"}
 
 #: for terminals that are not UTF-8
 _ASCII = str.maketrans(
-    {"×": "x", "–": "-", "µ": "u", "Γ": "Gamma", "Θ": "Theta", "“": '"', "”": '"', "…": ".."}
+    {"◆": "+", "■": "-", "∞": "inf"}
+    | {"×": "x", "–": "-", "µ": "u", "Γ": "Gamma", "Θ": "Theta", "“": '"', "”": '"', "…": ".."}
     | {"█": "#", "·": ".", "│": "|", "●": "*", "≤": "<=", "≥": ">=", "→": "->"}
     | dict.fromkeys("╭╮╰╯", "+")
     | {"─": "-", "\N{NO-BREAK SPACE}": " "}
 )
 
 
-def render(decision: Decision, console: Console | None = None) -> None:
+def render(decision: Decision, console: Console | None = None, *, published: bool = False) -> None:
     """Print verdict, implementations, layers, sensitivities and assumptions.
+
+    ``published``: with the table of what each published model says (else one sentence).
 
     ``console`` is a ``rich.console.Console``; by default standard output, in colour only where
     that is a terminal. Readable from 80 columns.
@@ -48,6 +58,7 @@ def render(decision: Decision, console: Console | None = None) -> None:
         _implementations(decision, width),
         *_layers(decision, width),
         *_sensitivities(decision),
+        *_published(decision, width, published),
         *_lists(decision),
     ]
     _print(target, Group(*blocks))
@@ -301,6 +312,51 @@ def _sensitivities(decision: Decision) -> list[RenderableType]:
     rest = len(decision.sensitivities) - min(len(found), MAX_SENSITIVITIES)
     more = Text(f"{rest} more constants were tried.", style="dim") if rest else ""
     return [*sentences, table, more, Text()]
+
+
+def _published(decision: Decision, width: int, full: bool) -> list[RenderableType]:
+    """What each paper would say: a table, or where it is not asked for one sentence."""
+    words = papers.in_words(decision)
+    if not words:
+        return []
+    if not full:
+        return [_text(f"{words[0]} --models all lists them.", "dim"), Text()]
+    ran = bool(papers.applied(decision))
+    table = _table("")
+    table.add_column("published model", overflow="fold", ratio=1)
+    for heading in _published_row(None, width >= WIDE, ran):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for item in (*papers.applied(decision), *papers.not_applied(decision)):
+        title = _text(item.title)
+        below = f"leaves out {item.leaves_out}" if item.leaves_out else ""
+        below = papers.reason(decision, item) or below
+        if lines := "; ".join(text for text in (below, papers.second_hand(item)) if text):
+            title.append(_text(f"\n{lines}", "dim"))
+        cells = _published_row(item, width >= WIDE, ran).values()
+        mark = papers.SIDES.get(item.verdict, ("", "", " "))[2]
+        word = _text(f"{mark} {item.verdict}", _VERDICT_STYLES.get(item.verdict, "dim"))
+        table.add_row(title, *map(Text, cells), word)
+    note = "ANN/SNN: energy of the ANN over energy of the SNN; above 1 the SNN needs less"
+    notes = [Text(note, style="dim")] if ran else []
+    title = Text(papers.TITLE, style="bold")
+    return [title, table, *notes, *(_text(text) for text in words), Text()]
+
+
+def _published_row(item: PublishedVerdict | None, wide: bool, ran: bool) -> dict[str, str]:
+    """Heading -> cell; None: the headings alone. Where no SNN ran there is only the break-even."""
+    even = papers.even_text(item) if item else ""
+    if not ran:
+        return {"break-even (spikes/syn)": even}
+    found = {
+        "ANN/SNN": papers.ratio_text(item.ratio, item.verdict) if item else "",
+        "5–95 %": papers.ratio_range(item) if item else "",
+        "P(SNN wins)": papers.p_text(item) if item else "",
+        "break-even": even,
+        "distance": papers.distance_text(item) if item else "",
+    }
+    hidden = () if wide else ("5–95 %", "break-even")
+    return {heading: cell for heading, cell in found.items() if heading not in hidden}
 
 
 def _lists(decision: Decision) -> list[RenderableType]:

@@ -185,7 +185,7 @@ _NUMBERS = (
 
 
 def _energy_field(key: str, title: str, read: Callable[[Accelerator, View], float | None]) -> Field:
-    return Field(key, title, read, (), "energy", "uJ", 1e6, "low")
+    return Field(key, title, read, (), "energy", "µJ", 1e6, "low")
 
 
 def _fields() -> tuple[Field, ...]:

@@ -116,7 +116,7 @@ def placement_table(answer: Answer) -> Table | None:
         title="Where your network lies among the published accelerators",
         columns=(
             Column("label", "your network"),
-            Column("energy", "energy", "uJ"),
+            Column("energy", "energy", "µJ"),
             Column("error", "error", "%"),
             Column("rank", "rank by energy"),
             Column("compared", "chips on the same data set"),
