@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tospike.checking import Report, check
+from tospike.checking import RULES, Report, check
 from tospike.checking.examples import example_names, example_path, example_text, template_text
 from tospike.checking.load import parse_claim, read_claim
 from tospike.network.zoo import load_zoo
@@ -154,3 +156,16 @@ def test_clean_claim_by_hand() -> None:
 def test_template_is_a_valid_claim() -> None:
     claim = parse_claim(template_text(), name="template")
     assert claim.form.network.zoo == "resnet18"
+
+
+def test_the_page_names_every_rule_and_example_and_shows_current_output() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "check.md").read_text()
+    for rule in RULES.values():
+        assert f"`{rule.key}` | {rule.title}" in page
+    for name in [*PUBLISHED, "clean"]:
+        assert f"`{name}`" in page
+    report = check(example_path("fnins_2023_1091097"))
+    assert f"verdict: {report.verdict}" in page
+    flat = " ".join(page.split())
+    for item in report.findings:
+        assert item.text in flat
