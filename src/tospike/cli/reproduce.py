@@ -102,7 +102,9 @@ def _print(result: Reproduction, verbose: bool) -> None:
             for line in dict.fromkeys((finding.explanation, finding.recomputed.arithmetic)):
                 if line:
                     console.print(Text(f"  {line}"))
-    words = ", ".join(
-        f"{count} {verdict.replace('_', ' ')}" for verdict, count in result.counts.items()
+    counts = result.counts
+    words = (
+        f"{counts['reproduces']} reproduce, {counts['convention']} only under a convention, "
+        f"{counts['does_not_reproduce']} do not reproduce, {counts['input']} are inputs"
     )
     console.print(Text(f"{len(result.findings)} claims: {words}", style="bold"))
