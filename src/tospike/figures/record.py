@@ -24,6 +24,7 @@ class Series:
     and ``high`` an optional range of y; ``texts`` a label per point.
     ``evidence``: "computed" (from equations), "measured" (run on real data here), "printed" (read
     in the paper), "quoted" (from the survey of published chips), "recalled".
+    ``group``: series of one group share their colour and differ in line style or marker.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Series:
     texts: tuple[str, ...] = ()
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence of the paper about the figure beside the number found here."""
+    """A sentence of the paper about the figure beside the number found here.
+
+    ``holds`` is decided by the true count; ``convention``, where it does not, names another way of
+    counting under which it does.
+    """
 
     text: str
     where: str
     printed: str
     computed: str
     holds: bool
+    convention: str = ""
 
 
 @dataclass(frozen=True)
