@@ -35,6 +35,7 @@ test: lint types
 # Slow: trains and runs networks, then writes docs/results and the measured data of the package.
 validate: $(VENV)/.demo-installed
 	$(BIN)/python validation/measure_papers.py
+	$(BIN)/python -m tospike.papers.figures_page docs
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests demo validation
