@@ -84,6 +84,18 @@ def test_names_and_quantities_at_once() -> None:
         (HEAD + "network: {layers: [{name: a, kind: linear, in_features: 1, out_features: 1}, "
          "{name: a, kind: linear, in_features: 1, out_features: 1}]}\nclaimed: {}\n",
          "'a' is used twice"),
+        (HEAD + "network: {totals: {macs: 1 MMAC, first_layer_macs: 5 GMAC}}\nclaimed: {}\n",
+         "first_layer_macs 5 GMAC are more than all macs 1 MMAC"),
+        (HEAD + "network: {totals: {}}\nsnn: {timesteps: 4, virtual_steps: 1, "
+         "spikes_per_synapse: 9}\nclaimed: {}\n", "9 binary spikes in 4 inner steps"),
+        (HEAD + "network: {totals: {}}\nsnn: {timesteps: 4, virtual_steps: 2, firing_rate: 1.2}\n"
+         "claimed: {}\n", "1.2 binary spikes per neuron and inner step"),
+        (HEAD + "network: {totals: {macs: 1e300}}\nclaimed: {ratio: 1e-300}\n",
+         "claimed.ratio: 1e-300 is not"),
+        (HEAD + "network: {totals: {}}\nsnn: {spikes_per_synapse: 1e200}\nclaimed: {}\n",
+         "snn.spikes_per_synapse"),
+        (HEAD + "network: {totals: {}}\nclaimed: {}\nnotes: [\"\\e[31mred\"]\n",
+         "control characters"),
     ],
 )  # fmt: skip
 def test_bad_claims(body: str, part: str) -> None:
@@ -107,6 +119,38 @@ def test_faults_that_need_the_network(claim: str, part: str) -> None:
     with pytest.raises(DataError) as caught:
         check(parse_claim(HEAD + claim + "claimed: {}\n", name="bad.yaml"))
     assert part in str(caught.value)
+
+
+def test_sums_of_spikes_may_hold_two(tmp_path: Path) -> None:
+    body = HEAD + "network: {totals: {}, residual: sew_add}\nclaimed: {}\n"
+    parse_claim(body + "snn: {timesteps: 4, virtual_steps: 1, firing_rate: 1.2}\n", name="sum")
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    """YAML of megabytes takes minutes, and a device has no end."""
+    from tospike.checking import read_claim
+
+    path = tmp_path / "large.yaml"
+    path.write_text(HEAD + "notes:\n" + "  - x\n" * 100_000)
+    with pytest.raises(DataError, match="more than 500,000 bytes"):
+        read_claim(path)
+
+
+def test_memory_counted_without_a_formula(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A measured claim has nothing to recompute by its own formula; it is shown all the same."""
+    path = tmp_path / "measured.yaml"
+    path.write_text(
+        HEAD + "network: {totals: {macs: 100 MMAC, neurons: 20 k, parameters: 1 M}}\n"
+        "snn: {timesteps: 4, firing_rate: 0.1}\n"
+        "accounting: {memory: included, static: included}\n"
+        "claimed: {ann_energy: 41.2 mJ, snn_energy: 30.1 mJ}\n"
+    )
+    status, out, err = run(capsys, monkeypatch, str(path))
+    assert (status, err) == (0, "")
+    assert "the claim states no formula" in out
+    assert "Ottati 2023" in out
 
 
 def test_exit_statuses(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

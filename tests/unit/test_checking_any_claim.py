@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from ruamel.yaml import YAML
 
 from tospike.checking import RULES, check, parse_claim, present
 from tospike.checking.examples import example_names, example_path, example_text
 from tospike.equations.published import PUBLISHED
+from tospike.errors import DataError
 from tospike.tables import FORMATS, export
 
 
@@ -82,8 +85,6 @@ claims = some(
 
 
 def text_of(raw: dict[str, Any]) -> str:
-    import io
-
     out = io.StringIO()
     YAML(typ="safe").dump(raw, out)
     return out.getvalue()
@@ -108,7 +109,13 @@ def test_any_claim(
         "claimed": claimed,
         **chip,
     }
-    report = check(parse_claim(text_of(raw), name="x"))
+    try:
+        claim = parse_claim(text_of(raw), name="x")
+    except DataError as error:
+        # numbers that contradict each other are refused; see tests/message
+        assume(not any("more than all macs" in line or "binary" in line for line in error.reasons))
+        raise
+    report = check(claim)
     assert [item.rule for item in report.outcomes] == list(RULES)
     for item in report.outcomes:
         assert item.text
@@ -118,6 +125,8 @@ def test_any_claim(
         assert item.corrected is None or item.quantity
     for name in FORMATS:
         assert export(present.tables([report]), name)
+    with Console(file=io.StringIO(), width=60) as console:
+        present.print_report(report, console)
     assert present.as_plain(report)["verdict"] == report.verdict
 
 

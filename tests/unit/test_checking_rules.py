@@ -33,7 +33,7 @@ def changed(name: str, *pairs: tuple[str, str]) -> Report:
 def test_one_planted_example_per_rule() -> None:
     planted = {name.removeprefix("planted_") for name in example_names() if "planted" in name}
     assert planted == set(RULES)
-    assert len(RULES) == 12
+    assert len(RULES) == 13
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -85,6 +85,7 @@ def test_rule_without_inputs_says_so(rule: str) -> None:
         ("rate_twice", 136.3e3 * 0.03e-12),
         ("constants", 0.03e-12),
         ("per_step", MACS * SPIKES),
+        ("own_ratio", 13.96 / 8.504),
         ("integer_spikes", MACS * SPIKES),
         ("residual_sums", 4.089e-9 + 0.2e-12 * 136.3e3 * CONV2 / MACS),
         ("precision", 3.919e-6 * 0.23 / 4.6),
@@ -182,6 +183,29 @@ def test_capacity_follows_from_the_access_energy() -> None:
     assert outcome(report, "small_sram").severity == "error"
 
 
+def test_an_access_energy_of_no_printed_memory_is_named() -> None:
+    report = changed("planted_small_sram", ("memory_capacity: 8 KiB", "memory_access: 5 pJ"))
+    found = outcome(report, "small_sram")
+    assert found.state == "not_checked"
+    assert "5 pJ per 64 bit is that of no memory printed" in found.text
+
+
+def test_a_float_mac_beside_an_integer_ac() -> None:
+    """4.6 pJ is a 32-bit float MAC, 0.09 pJ a tenth of the float AC and near the integer one."""
+    head = (
+        "title: t\nsource: {citation: c, locator: l, evidence: constructed}\n"
+        "network: {totals: {macs: 1 GMAC}}\nsnn: {spikes_per_synapse: 0.4, weight_bits: 32}\n"
+        "ann: {weight_bits: 32}\nclaimed: {ann_energy: 4.6 mJ}\n"
+    )
+    for ac, state in (("0.9 pJ", "passed"), ("0.09 pJ", "finding"), ("0.1 pJ", "finding")):
+        report = check(parse_claim(head + f"accounting: {{mac: 4.6 pJ, ac: {ac}}}\n", name="x"))
+        assert outcome(report, "constants").state == state, ac
+    # integers on both sides; float multiplication and addition
+    for pair in ("mac: 3.2 pJ, ac: 0.1 pJ", "mac: 3.7 pJ, ac: 0.9 pJ"):
+        report = check(parse_claim(head + f"accounting: {{{pair}}}\n", name="x"))
+        assert outcome(report, "constants").state == "passed", pair
+
+
 def test_analog_first_layer_in_macs_is_fine() -> None:
     energy = 0.23e-12 * CONV1 + 0.03e-12 * SPIKES * (CONV2 + FC)
     report = changed(
@@ -243,3 +267,18 @@ def test_numeric_rules_need_no_declaration() -> None:
     report = changed("fnins_2023_1091097", ("  memory: none\n", ""))
     assert outcome(report, "rate_twice").severity == "error"
     assert outcome(report, "compute_only").severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "state"),
+    [("1.64x", "passed"), ("1.642x", "passed"), ("1.6x", "passed"), ("1.66x", "finding")],
+)
+def test_a_ratio_may_be_rounded_like_its_energies(ratio: str, state: str) -> None:
+    found = outcome(changed("clean", ("ratio: 1.64x", f"ratio: {ratio}")), "own_ratio")
+    assert found.state == state
+
+
+def test_an_inverse_ratio_is_called_so() -> None:
+    found = outcome(changed("clean", ("ratio: 1.64x", "ratio: 0.609x")), "own_ratio")
+    assert found.state == "finding"
+    assert "That is the inverse: SNN / ANN." in found.text

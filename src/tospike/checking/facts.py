@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tospike.checking.quantity import Printed
@@ -166,7 +167,7 @@ def near(printed: Printed, value: float | None, *inputs: Printed | None) -> bool
     The tolerance is half of the last digit of the printed number, what the digits of the inputs
     allow, and :data:`SLACK`.
     """
-    if value is None or value <= 0:
+    if value is None or not (math.isfinite(value) and value > 0):
         return False
     loose = SLACK + sum(item.relative for item in inputs if item is not None)
     return abs(printed.value - value) <= printed.half + loose * value

@@ -16,12 +16,25 @@ from tospike.equations.published import PUBLISHED
 from tospike.errors import ConstantError, DataError
 from tospike.network.zoo import ZOO
 
+#: bytes of a claim file; the largest example has 2 kB, and YAML of megabytes takes minutes to read
+_LIMIT = 500_000
+
 
 def read_claim(path: str | Path) -> Claim:
     """The claim of a YAML file. Raises :class:`DataError` with every fault found."""
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as stream:
+            content = stream.read(_LIMIT + 1)
+        if len(content) > _LIMIT:
+            raise DataError(
+                f"read the claim {file.name!r}",
+                received=f"more than {_LIMIT:,} bytes",
+                where=str(file),
+                allowed="a YAML file of a few hundred lines",
+                fix="check the path",
+            )
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise DataError(
@@ -51,7 +64,7 @@ def parse_claim(text: str, *, name: str, where: str = "") -> Claim:
             + _quantities(raw)[1],
         ) from None
     values, reasons = _quantities(raw)
-    reasons += _names(form)
+    reasons += _names(form) + _contradictions(form, values)
     if reasons:
         raise _faults(asked, where, reasons)
     return Claim(name=name, form=form, **values)
@@ -169,4 +182,31 @@ def _names(form: ClaimModel) -> list[str]:
     if form.network.layers and form.snn.layer_firing_rates:
         unknown = sorted(set(form.snn.layer_firing_rates) - set(names))
         reasons += [f"snn.layer_firing_rates: no layer {name!r}" for name in unknown]
+    return reasons
+
+
+def _contradictions(form: ClaimModel, values: dict[str, Printed]) -> list[str]:
+    """Numbers that cannot both be true."""
+    reasons: list[str] = []
+    whole, first = values.get("macs"), values.get("first_layer_macs")
+    if whole and first and first.value - first.half > whole.value + whole.half:
+        reasons.append(
+            f"network.totals: first_layer_macs {first.text} are more than all macs {whole.text}"
+        )
+    snn = form.snn
+    # a sum of two branches may hold two spikes at once; without D nothing says that spikes are
+    # binary
+    if snn.timesteps is None or snn.virtual_steps is None or form.network.residual == "sew_add":
+        return reasons
+    steps = snn.timesteps * snn.virtual_steps
+    if snn.spikes_per_synapse is not None and snn.spikes_per_synapse > steps:
+        reasons.append(
+            f"snn.spikes_per_synapse: {snn.spikes_per_synapse:g} binary spikes in {steps} inner "
+            "steps; a synapse receives at most one in each"
+        )
+    if snn.firing_rate is not None and snn.firing_rate > 1:
+        reasons.append(
+            f"snn.firing_rate: {snn.firing_rate:g} binary spikes per neuron and inner step; at "
+            "most one is possible"
+        )
     return reasons

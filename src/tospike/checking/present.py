@@ -251,14 +251,16 @@ def _shown(table: Table) -> Table:
                 cells[key] = si(value, "", 4)
         if "model" in cells and cells.get("ratio") is None:
             continue  # named with the reason below the table
-        rows.append({key: cells.get(key) for key in cells if key not in _HIDDEN})
+        rows.append(cells)
     columns = tuple(
         Column(column.key, column.title, "" if column.unit == "J" else column.unit, column.digits)
         for column in table.columns
         if column.key not in _HIDDEN and any(row.get(column.key) is not None for row in rows)
     )
+    shown = {column.key for column in columns}
+    kept = tuple({key: cell for key, cell in cells.items() if key in shown} for cells in rows)
     title = table.title.rsplit(": ", 1)[-1]
-    return Table(table.key, title, columns, tuple(rows), assumptions=table.assumptions)
+    return Table(table.key, title, columns, kept, assumptions=table.assumptions)
 
 
 #: columns that a terminal is too narrow for; the exports have them

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -17,6 +16,10 @@ _UNITS = {
     "", "MAC", "MACs", "AC", "ACs", "Op", "Ops", "OP", "OPs", "SOP", "SOPs", "neurons",
     "parameters", "weights", "spikes",
 }  # fmt: skip
+
+
+#: far outside of anything that a paper prints, and far inside of what floats can multiply
+_SMALLEST, _LARGEST = 1e-24, 1e18
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +67,27 @@ def count(text: str | int | float) -> Printed:
             )
         value = float(f"{match[1]}e{match[2] or 0}") * scale
         found = Printed(value, _half(match[1], match[2]) * scale, text)
-    if not (math.isfinite(found.value) and found.value > 0):
-        raise ConstantError(f"read {text!r} as a count", allowed="a finite number above 0")
+    if not _plausible(found.value):
+        raise ConstantError(f"read {text!r} as a count", allowed=f"a finite number {_RANGE}")
     return found
+
+
+_RANGE = f"above 0, from {_SMALLEST:g} to {_LARGEST:g}"
+
+
+def _plausible(value: float) -> bool:
+    """False also for NaN and infinities."""
+    return _SMALLEST <= value <= _LARGEST
 
 
 def physical(text: str, dimension: str) -> Printed:
     """``"13.10 mJ"`` -> 0.0131 +- 0.000005. Raises :class:`ConstantError`."""
     value = parse_quantity(text, dimension)
     match = _LEADING.match(text)
-    if match is None or not (math.isfinite(value) and value > 0):
+    if match is None or not _plausible(value):
         raise ConstantError(
-            f"read {text!r} as {dimension}", allowed="a finite number above 0 with its unit"
+            f"read {text!r} as {dimension}",
+            allowed=f"a finite number {_RANGE} in SI, with its unit",
         )
     number = float(f"{match[1]}e{match[2] or 0}")
     return Printed(value, _half(match[1], match[2]) * (value / number), text)
@@ -86,8 +98,6 @@ def ratio(text: str | int | float) -> Printed:
     shown = str(text)
     match = re.match(rf"\s*{_NUMBER}\s*[x×]?\s*$", shown)
     value = float(f"{match[1]}e{match[2] or 0}") if match else 0.0
-    if match is None or not (math.isfinite(value) and value > 0):
-        raise ConstantError(
-            f"read {shown!r} as a ratio", allowed="a number above 0, such as '1.6x'"
-        )
+    if match is None or not _plausible(value):
+        raise ConstantError(f"read {shown!r} as a ratio", allowed=f"a number {_RANGE}, as '1.6x'")
     return Printed(value, _half(match[1], match[2]), shown)

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _no_control(text: str) -> str:
+    """Escape sequences would reach the terminal of whoever checks a claim that he was sent."""
+    if any(not letter.isprintable() and letter not in "\n\t\u00a0" for letter in text):
+        raise ValueError("text has control characters")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_no_control)]
 #: a count as text with prefix and unit, or as a bare number (then exact)
 CountText = Text | int | float
 Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: upper bounds far above anything printed, so that no product leaves the range of floats
+Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Bits = Annotated[int, Field(ge=1, le=64)]
-Whole = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=1, le=10**9)]
 Evidence = Literal["printed", "second_hand", "recalled", "constructed"]
 Residual = Literal["none", "sew_add", "sew_and", "sew_iand", "ms"]
 Per = Literal["inference", "step"]
@@ -31,7 +40,7 @@ class SourceModel(_Strict):
 
     citation: Text
     locator: Text
-    link: str = ""
+    link: Annotated[str, AfterValidator(_no_control)] = ""
     evidence: Evidence
 
 
@@ -147,7 +156,7 @@ class AccountingModel(_Strict):
     formula: Text | None = None
     mac: Text | None = None
     ac: Text | None = None
-    constants_source: str = ""
+    constants_source: Annotated[str, AfterValidator(_no_control)] = ""
     memory: Literal["none", "included"] | None = None
     memory_capacity: Text | None = None
     memory_access: Text | None = None

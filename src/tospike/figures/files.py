@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tospike.errors import OptionError
+
 
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
@@ -15,7 +17,14 @@ def complete(path: Path) -> Iterator[Path]:
 
     After an error nothing is left, and a file that stood at ``path`` before stays as it was.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+        )
+    except OSError as error:
+        raise OptionError(
+            f"write {path}", received=error.strerror or str(error), fix="choose another directory"
+        ) from error
     os.close(handle)
     try:
         yield Path(name)

@@ -63,7 +63,14 @@ def write_gallery(
             fix="create the parent directory, or choose another",
             reasons=reasons,
         )
-    directory.mkdir(exist_ok=True)
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"make the directory {directory}",
+            received=error.strerror or str(error),
+            fix="choose another directory",
+        ) from error
     written = []
     for done, figure in enumerate(figures):
         if progress is not None:

@@ -40,7 +40,9 @@ class Convention:
     """Another way of counting, with its name and the number that follows from it.
 
     ``name`` is short ("groups counted as dense"), ``text`` says what differs and why one may
-    think that the authors counted so. ``holds`` decides claims without a number.
+    think that the authors counted so. ``holds`` decides claims without a number; False also keeps
+    a number that agrees by chance from deciding: one fitted to another printed number, or one
+    that contradicts the sentence in which the claim stands.
     """
 
     name: str

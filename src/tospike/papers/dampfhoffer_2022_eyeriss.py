@@ -157,8 +157,8 @@ def _reuse_alexnet(claim: Claim) -> Recomputed:
                 "With the weights of AlexNet's grouped layers counted as dense ones.",
             ),
             Convention(
-                "rounding to one significant digit", float(f"{computed:.0e}"),
-                "80 is 78.4 to one digit, while 25 of VGG16 is given to two.",
+                "rounding to a multiple of 5", 5.0 * round(computed / 5),
+                "78.4 rounds to 80, and the 25.1 of VGG16 to 25.",
             ),
             Convention(
                 "weights written to and read from the buffer", twice,

@@ -210,12 +210,12 @@ def _share_claim(model: Leaky) -> Recompute:
         ]
         needed = implied_ratio()
         if model != "snn_lif_inst":
-            text = f"That ratio, {needed:.1f}, gives {neuron_share(model, needed):.2f} % here."
             tried.append(
                 Convention(
-                    "the N_syn/N_neur that the share of LIF+inst needs",
+                    f"the N_syn/N_neur of {needed:.1f} that the share of LIF+inst needs",
                     neuron_share(model, needed),
-                    text,
+                    "Both shares hang on one number, but on one fitted to the other share.",
+                    holds=False,
                 )
             )
         return Recomputed(
@@ -310,14 +310,14 @@ def _row_claim(row: Row) -> Recompute:
         if row.model != "snn_if_inst":
             where = f"T {row.steps}, {row.topology} with N_syn/N_neur {own:.0f}"
             needed = implied_ratio()
-            for name, value in (
-                ("the N_syn/N_neur of VGG16 that Fig. 3 prints", figure_3("vgg16")),
-                ("the N_syn/N_neur that Fig. 2 needs", needed),
+            for name, value, fitted in (
+                ("the N_syn/N_neur of VGG16 that Fig. 3 prints", figure_3("vgg16"), False),
+                ("the N_syn/N_neur that Fig. 2 needs", needed, True),
             ):
                 other = efficiency_at(row, value)
-                tried.append(
-                    Convention(name, other, f"With {name} ({value:.0f}) it is {other:.3f}.")
-                )
+                text = f"With {name} ({value:.0f}) it is {other:.3f}."
+                text += " That ratio is fitted to Fig. 2, no way to count." if fitted else ""
+                tried.append(Convention(name, other, text, holds=False if fitted else None))
         return Recomputed(
             computed,
             f"{where}, {row.spikes:g} spikes per synapse"

@@ -87,6 +87,10 @@ def _power_over_throughput(chip: Accelerator) -> InferenceEnergy:
 
 
 def _frame_period(chip: Accelerator) -> InferenceEnergy:
+    period = chip.quantities.get("period")
+    if period is not None and "implied" in period.qualifiers:
+        # power x (energy / power) would print the energy a second time
+        return InferenceEnergy(None, "the period is not printed; it follows from the energy")
     return _product(chip, "period", lambda power, period: power * period)
 
 

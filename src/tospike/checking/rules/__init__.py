@@ -9,6 +9,7 @@ from tospike.checking.rules import (
     constants,
     idle_steps,
     integer_spikes,
+    own_ratio,
     per_step,
     precision,
     rate_twice,
@@ -34,6 +35,7 @@ RULES: dict[str, Rule] = {
         integer_spikes.RULE,
         static_power.RULE,
         idle_steps.RULE,
+        own_ratio.RULE,
     )
 }
 

@@ -58,6 +58,7 @@ def _stated(facts: Facts) -> Outcome | None:
         elif bits is not None and name not in usual(action, bits):
             other = other or _other_width(action, printed.value, name, bits)
     if worst is None:
+        other = other or _mixed(facts)
         return finding("warning", other, fix=_WIDTH) if other else None
     factor, action, value, name, expected = worst
     sourced = bool(form.accounting.constants_source)
@@ -74,7 +75,34 @@ def _stated(facts: Facts) -> Outcome | None:
     )
 
 
-_WIDTH = "use the constants of the width that the networks have"
+_WIDTH = "use the constants of the format and width that the networks have"
+
+
+#: a constant this close to a usual one is taken to be of its format: 3.7 pJ, a float
+#: multiplication alone, is near both formats; 4.6 and 0.1 pJ are near one
+_SAME_FORMAT = 1.25
+
+
+def _formats(action: str, energy: float) -> set[str]:
+    """ "float" and "int", as far as a usual constant is near."""
+    return {
+        name.rstrip("0123456789")
+        for name, expected in usual(action, None).items()
+        if _factor(energy, expected) < _SAME_FORMAT
+    }
+
+
+def _mixed(facts: Facts) -> str:
+    """A sentence if the MAC is one of floating point and the AC one of integers, or the reverse."""
+    if facts.claim.mac is None or facts.claim.ac is None:
+        return ""
+    mac, ac = _formats("mac", facts.mac), _formats("ac", facts.ac)
+    if not mac or not ac or mac & ac:
+        return ""
+    return (
+        f"{facts.mac * 1e12:.4g} pJ per MAC is a constant of {mac.pop()} operations, "
+        f"{facts.ac * 1e12:.4g} pJ per AC one of {ac.pop()} operations."
+    )
 
 
 def _other_width(action: str, value: float, name: str, bits: int) -> str:

@@ -19,7 +19,7 @@ def check(facts: Facts) -> Outcome:
         return passed("the weights are spread over many memories of that size")
     capacity = _capacity(facts)
     if capacity is None:
-        return not_checked("accounting.memory_capacity, or memory_access with its width")
+        return not_checked(_needed(facts))
     bits = form.snn.weight_bits or form.ann.weight_bits
     if facts.shape.parameters is None or bits is None:
         return not_checked("the number of parameters and snn.weight_bits")
@@ -48,6 +48,17 @@ def check(facts: Facts) -> Outcome:
         "distributed (accounting.memory_layout) and count the traffic between the memories",
         corrected=right, quantity=f"energy of one {bits}-bit weight read", unit="J",
     )  # fmt: skip
+
+
+def _needed(facts: Facts) -> str:
+    access = facts.claim.memory_access
+    if access is None:
+        return "accounting.memory_capacity, or memory_access with its width"
+    width = facts.claim.form.accounting.memory_access_bits
+    return (
+        f"accounting.memory_capacity: {access.text} per {width} bit is that of no memory printed "
+        "in Horowitz 2014"
+    )
 
 
 def _capacity(facts: Facts) -> float | None:
