@@ -107,4 +107,4 @@ def _print(result: Reproduction, verbose: bool) -> None:
         f"{counts['reproduces']} reproduce, {counts['convention']} only under a convention, "
         f"{counts['does_not_reproduce']} do not reproduce, {counts['input']} are inputs"
     )
-    console.print(Text(f"{len(result.findings)} claims: {words}", style="bold"))
+    console.print(Text(f"{len(result.findings)} claims: {words}", style="bold"), soft_wrap=True)
