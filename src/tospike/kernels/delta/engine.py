@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,19 +15,49 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tospike.errors import DataError, OptionError
-from tospike.kernels.delta import steps
+from tospike.kernels.delta import places, sharing, steps
 from tospike.kernels.delta.packed import Accumulation, PackedLayer, pack, stored_weights
+from tospike.kernels.delta.places import Place
 from tospike.kernels.delta.record import DeltaLayer, Storage
 
 Floats = NDArray[np.float32]
 
+#: weight bytes of a call from which on a second thread pays: waking it up takes
+#: some 50 us, reading so much by one thread some 400 us
+HELPER_PAYS_BYTES = 2e7
+
 _KINDS = {
-    "gru": steps.GRU,
-    "lstm": steps.LSTM,
-    "rnn_tanh": steps.TANH,
-    "rnn_relu": steps.RELU,
-    "linear": steps.LINEAR,
+    "gru": places.GRU,
+    "lstm": places.LSTM,
+    "rnn_tanh": places.TANH,
+    "rnn_relu": places.RELU,
+    "linear": places.LINEAR,
 }
+_FLOAT32 = np.dtype(np.float32)
+_STORAGES = {
+    "float32": places.FLOAT32,
+    "float16": places.FLOAT16,
+    "bfloat16": places.BFLOAT16,
+    "int8": places.INT8,
+}
+
+
+_helpers: list[ThreadPoolExecutor] = []
+_helpers_lock = threading.Lock()
+
+
+def call_helper(work: Callable[..., None], *arguments: object) -> None:
+    """Let another thread do ``work``, sooner or later."""
+    with _helpers_lock:
+        if not _helpers:
+            name = "tospike-delta"
+            _helpers.append(ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), name))
+    _helpers[0].submit(work, *arguments)
+
+
+# The threads of a pool do not live on in a child process.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.clear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +98,75 @@ class _Layer:
         self.kind = _KINDS[layer.kind]
         self.exact = packed.accumulation == "integer"
         size = layer.hidden
-        gates = (4 if layer.kind == "gru" else layer.gates) * size
         self.grid = np.float32(2.0**packed.fraction_bits)
-        # On the grid a delta is a whole number of steps: |k| > theta 2^f.
-        self.theta_x, self.theta_h = (
-            (np.float32(theta * self.grid) if self.exact else np.float32(theta))
-            for theta in (layer.theta_x, layer.theta_h)
-        )
         self.bias = _bias(layer)
-        reference = np.int32 if self.exact else np.float32
+        reference: Any = np.int32 if self.exact else np.float32
         self.h = np.zeros((streams, size), np.float32)
         self.c = np.zeros((streams, size), np.float32)
         self.ref_x = np.zeros((streams, layer.inputs), reference)
         self.ref_h = np.zeros((streams, size), reference)
-        shape = (streams, 2, layer.gates * size) if self.exact else (streams, gates)
-        self.memory: NDArray[Any] = np.zeros(shape, np.int64 if self.exact else np.float64)
-        self.gates = np.zeros(gates, np.float32)
+        shape = (streams, 2, layer.gates * size) if self.exact else (streams, len(self.bias))
+        self.memory: NDArray[np.float64] = np.zeros(shape, np.float64)
+        self.sent = np.zeros(3, np.int64)
+        self.numbers = np.zeros(3, np.float32)
+        self.set_thresholds(layer.theta_x, layer.theta_h)
         rows = packed.x.columns.shape[1]
-        self.sums = np.zeros(rows, np.int32 if self.exact else np.float32)
-        room = max(layer.inputs, size) + 8
-        self.index = np.zeros(room, np.int64)
-        self.delta = np.zeros(room, np.int16 if self.exact else np.float32)
-        self.sent = np.zeros(2, np.int64)
-        self.steps = 0
-        # A linear layer has no second matrix; the kernels still want an array of the same type.
-        self.other = packed.h or packed.x
+        room = max(layer.inputs, size) + 16
+        self.scratch: dict[Place, NDArray[Any]] = {
+            Place.GATES: np.zeros(len(self.bias), np.float32),
+            Place.SUMS_X: np.zeros(rows, reference),
+            Place.SUMS_H: np.zeros(rows, reference),
+            Place.INDEX: np.zeros(room, np.int64),
+            Place.DELTA: np.zeros(room, np.int16 if self.exact else np.float32),
+            Place.INDEX_H: np.zeros(room, np.int64),
+            Place.DELTA_H: np.zeros(room, np.int16 if self.exact else np.float32),
+            Place.DIFFERENCE: np.zeros(room, reference),
+            Place.COUNTS: np.zeros(2, np.int64),
+        }
         self.reset()
+
+    def set_thresholds(self, theta_x: float, theta_h: float) -> None:
+        self.thresholds = theta_x, theta_h
+        # On the grid a delta is a whole number of steps: |k| > theta 2^f.
+        unit = self.grid if self.exact else np.float32(1)
+        self.numbers[:] = theta_x * unit, theta_h * unit, self.grid
+
+    def place(self) -> NDArray[np.int64]:
+        """Row of the table of the kernels: sizes, and addresses of arrays that live with self."""
+        packed, layer = self.packed, self.packed.layer
+        storage = places.EXACT if self.exact else _STORAGES[packed.storage]
+        # A linear layer has no second matrix; the kernels never read this address.
+        other = packed.h or packed.x
+        row = np.zeros(len(Place), np.int64)
+        sizes = {
+            Place.KIND: self.kind,
+            Place.STORAGE: storage,
+            Place.INPUTS: layer.inputs,
+            Place.HIDDEN: layer.hidden,
+            Place.ROWS: packed.x.columns.shape[1],
+            Place.STATES: len(self.bias),
+            Place.LIMIT: packed.limit,
+        }
+        arrays: dict[Place, NDArray[Any]] = {
+            Place.WEIGHTS_X: packed.x.columns,
+            Place.WEIGHTS_H: other.columns,
+            Place.SCALE_X: packed.x.scale,
+            Place.SCALE_H: other.scale,
+            Place.H: self.h,
+            Place.C: self.c,
+            Place.REF_X: self.ref_x,
+            Place.REF_H: self.ref_h,
+            Place.MEMORY: self.memory,
+            Place.BIAS: self.bias,
+            Place.SENT: self.sent,
+            Place.NUMBERS: self.numbers,
+            **self.scratch,
+        }
+        for name, size in sizes.items():
+            row[name] = size
+        for name, array in arrays.items():
+            row[name] = array.ctypes.data
+        return row
 
     def reset(self) -> None:
         for array in (self.h, self.c, self.ref_x, self.ref_h):
@@ -111,45 +187,32 @@ class _Layer:
         if w_h is None:
             return
         from_h = self.ref_h @ w_h.T
-        if self.kind == steps.GRU:
+        if self.kind == places.GRU:
             self.memory[:, : 2 * size] += from_h[:, : 2 * size]
             self.memory[:, 3 * size :] += from_h[:, 2 * size :]
         else:
             self.memory += from_h
 
-    def run(self, xs: Floats, stream: int, out: Floats) -> None:
-        """xs (T, I) -> out (T, H)."""
-        shared = (
-            self.kind, xs, out, self.h[stream], self.c[stream], self.ref_x[stream],
-            self.ref_h[stream], self.memory[stream], self.gates, self.sums, self.index, self.delta,
-            self.theta_x, self.theta_h, self.packed.x.columns, self.packed.x.scale,
-            self.other.columns, self.other.scale, self.sent,
-        )  # fmt: skip
-        if self.exact:
-            limit = np.int32(self.packed.limit)
-            steps.run_exact(*shared, self.grid, limit, self.bias)
-        else:
-            steps.run_float(*shared)
-        self.steps += len(xs)
+    def bytes_read(self) -> int:
+        """Since the last reset of the statistics."""
+        read = int(self.sent[0]) * self.packed.x.bytes_per_column
+        if self.packed.h is not None:
+            read += int(self.sent[1]) * self.packed.h.bytes_per_column
+        return read
 
     def statistics(self) -> LayerStatistics:
         layer, packed = self.packed.layer, self.packed
-        sent_x, sent_h = int(self.sent[0]), int(self.sent[1])
+        sent_x, sent_h, count = (int(number) for number in self.sent)
         recurrent = packed.h is not None
-        read = sent_x * packed.x.bytes_per_column
-        if packed.h is not None:
-            read += sent_h * packed.h.bytes_per_column
         nothing = float("nan")
         return LayerStatistics(
-            steps=self.steps,
+            steps=count,
             sent_x=sent_x,
             sent_h=sent_h,
-            sparsity_x=1 - sent_x / (self.steps * layer.inputs) if self.steps else nothing,
-            sparsity_h=1 - sent_h / (self.steps * layer.hidden)
-            if self.steps and recurrent
-            else nothing,
-            weight_bytes=read,
-            dense_weight_bytes=self.steps * packed.weight_bytes,
+            sparsity_x=1 - sent_x / (count * layer.inputs) if count else nothing,
+            sparsity_h=1 - sent_h / (count * layer.hidden) if count and recurrent else nothing,
+            weight_bytes=self.bytes_read(),
+            dense_weight_bytes=count * packed.weight_bytes,
         )
 
 
@@ -169,6 +232,8 @@ class DeltaEngine:
     ----------
     layers : from input to output; the inputs of each are the outputs of the one before.
     streams : B, independent sequences that run in parallel (each with its own state).
+    threads : 1 or 2. With 2, a second thread takes over rows of the sums in calls that read enough
+        weights; results are the same bit by bit.
     storage : "float32", "float16", "bfloat16" or "int8" weights.
     accumulation : "float", or "integer" (int8 only): exact sums on a grid of 2^-fraction_bits.
 
@@ -185,8 +250,11 @@ class DeltaEngine:
         storage: Storage = "float32",
         accumulation: Accumulation = "float",
         fraction_bits: int = 8,
+        threads: int = 1,
     ) -> None:
         reasons = [] if layers else ["there is no layer"]
+        if threads not in (1, 2):
+            reasons.append(f"threads is {threads}; it must be 1 or 2")
         if streams < 1:
             reasons.append(f"streams is {streams}; it must be at least 1")
         reasons += [
@@ -197,16 +265,48 @@ class DeltaEngine:
         if reasons:
             raise OptionError("make a delta engine", reasons=reasons)
         self.streams = streams
+        self.threads = threads
         self._layers = [
             _Layer(pack(layer, storage, accumulation, fraction_bits=fraction_bits), streams)
             for layer in layers
         ]
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What cannot be pickled, or holds addresses."""
         self._lock = threading.Lock()
+        widest = max(layer.packed.layer.hidden for layer in self._layers)
+        # what goes from layer to layer
+        self._between = np.zeros((2, steps.CHUNK * self.streams * widest), np.float32)
+        self._table = np.stack([layer.place() for layer in self._layers])
+        self._control = np.zeros(sharing.CONTROL_WORDS, np.int64)
+        self._control_address = self._control.ctypes.data
+        dense = float(sum(layer.packed.weight_bytes for layer in self._layers))
+        self._shares = self.threads == 2
+        #: what a step read in the last call; the first one may well be dense
+        self._bytes_per_step = dense * self.streams
+        self._table[:, Place.STREAMS] = self.streams
+        self._table[:, Place.OUTPUT] = [
+            self._between[level % 2].ctypes.data for level in range(len(self._layers))
+        ]
+        # once, as properties cost time in every step
+        self._in, self._out = self.inputs, self.outputs
+        # shape of a step without the axis of the streams, which only a single stream may leave out
+        self._one_in = (self._in,) if self.streams == 1 else None
+        self._one_out = (self._out,)
 
     @property
     def layers(self) -> tuple[PackedLayer, ...]:
-        """The packed layers."""
-        return tuple(layer.packed for layer in self._layers)
+        """The packed layers, with the thresholds of now."""
+        return tuple(
+            replace(
+                layer.packed,
+                layer=replace(
+                    layer.packed.layer, theta_x=layer.thresholds[0], theta_h=layer.thresholds[1]
+                ),
+            )
+            for layer in self._layers
+        )
 
     @property
     def inputs(self) -> int:
@@ -218,32 +318,35 @@ class DeltaEngine:
         """H of the last layer."""
         return self._layers[-1].packed.layer.hidden
 
-    def step(self, x: ArrayLike) -> Floats:
-        """One time step: x (I,) or (streams, I) -> output (H,) or (streams, H), a new array."""
-        array = np.asarray(x, np.float32)
-        single = array.ndim == 1
-        if array.shape != ((self.inputs,) if single else (self.streams, self.inputs)) or (
-            single and self.streams != 1
-        ):
-            raise self._wrong_shape("step", array.shape, "")
-        return self._run(array.reshape(1, self.streams, self.inputs))[
-            0, 0 if single else slice(None)
-        ]
+    def step(self, x: ArrayLike, out: Floats | None = None) -> Floats:
+        """One time step: (I,) -> (H,), or (streams, I) -> (streams, H).
 
-    def run(self, sequence: ArrayLike) -> Floats:
+        ``out``: C-contiguous float32 array for the result, which is then returned; without it a new
+        one is made. Nothing else is allocated for a C-contiguous float32 ``x``.
+        """
+        array = np.ascontiguousarray(x, np.float32)
+        if array.shape == self._one_in:
+            return self._run(array, self._one_out, out)
+        shape = (self.streams, self._out)
+        if array.shape != (self.streams, self._in):
+            raise self._wrong_shape("step", np.shape(x), "")
+        return self._run(array, shape, out)
+
+    def run(self, sequence: ArrayLike, out: Floats | None = None) -> Floats:
         """A sequence (T, I) or (T, streams, I) -> outputs of every step, continuing from the state.
 
-        The same numbers as T calls of :meth:`step`.
+        The same numbers as T calls of :meth:`step`; ``out`` as there.
         """
-        array = np.asarray(sequence, np.float32)
-        single = array.ndim == 2
-        fits = array.shape[1:] == (
-            (self.inputs,) if single else (self.streams, self.inputs)
-        ) and not (single and self.streams != 1)
-        if not fits:
-            raise self._wrong_shape("run", array.shape, "T, ")
-        out = self._run(array.reshape(len(array), self.streams, self.inputs))
-        return out[:, 0] if single else out
+        array = np.ascontiguousarray(sequence, np.float32)
+        if array.ndim == 2 and self.streams == 1:
+            shape: tuple[int, ...] = (len(array), self._out)
+            wanted: tuple[int, ...] = (len(array), self._in)
+        else:
+            shape = (len(array), self.streams, self._out)
+            wanted = (len(array), self.streams, self._in)
+        if array.shape != wanted:
+            raise self._wrong_shape("run", np.shape(sequence), "T, ")
+        return self._run(array, shape, out)
 
     def _wrong_shape(self, what: str, shape: tuple[int, ...], time: str) -> DataError:
         single = f"({time}{self.inputs}{',' if not time else ''}) or " if self.streams == 1 else ""
@@ -253,30 +356,56 @@ class DeltaEngine:
             allowed=f"{single}({time}{self.streams}, {self.inputs})",
         )
 
-    def _run(self, x: Floats) -> Floats:
-        """(T, B, I) -> (T, B, H)."""
-        x = np.ascontiguousarray(x)
-        if steps.not_finite(x.ravel()):
-            step, stream, element = (int(i) for i in np.argwhere(~np.isfinite(x))[0])
+    def _run(self, x: Floats, shape: tuple[int, ...], out: Floats | None) -> Floats:
+        """x of the right shape, C-contiguous, into ``out`` of ``shape``."""
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype is not _FLOAT32 or not out.flags.carray:
             raise DataError(
                 "run the delta engine",
-                received=f"{x[step, stream, element]} in the input",
+                received=f"out of shape {out.shape} and type {out.dtype}",
+                allowed=f"a writable C-contiguous float32 array of shape {shape}",
+            )
+        if not x.flags.carray:
+            # The kernels would be compiled once more for arrays that are read-only.
+            x = x.copy()
+        flat = out
+        if len(shape) > 1:
+            x, flat = x.reshape(-1), out.reshape(-1)
+        with self._lock:
+            bad = self._shared(x, flat) if self._shares else steps.run(self._table, 0, x, flat)
+        if bad:
+            every = x.reshape(-1, self.streams, self._in)
+            step, stream, element = (int(i) for i in np.argwhere(~np.isfinite(every))[0])
+            raise DataError(
+                "run the delta engine",
+                received=f"{every[step, stream, element]} in the input",
                 where=f"step {step}, stream {stream}, element {element}",
                 allowed="finite numbers; the state was not changed",
                 fix="replace or leave out the sample",
             )
-        with self._lock:
-            for layer in self._layers:
-                out = np.empty((len(x), self.streams, layer.packed.layer.hidden), np.float32)
-                for stream in range(self.streams):
-                    if self.streams == 1:
-                        layer.run(x[:, 0], 0, out[:, 0])
-                        continue
-                    mine = np.empty((len(x), layer.packed.layer.hidden), np.float32)
-                    layer.run(np.ascontiguousarray(x[:, stream]), stream, mine)
-                    out[:, stream] = mine
-                x = out
-        return x
+        return out
+
+    def _shared(self, x: Floats, out: Floats) -> int:
+        """The same with a helper, if so many weights are to be read that it pays."""
+        count = x.size // (self.streams * self._in)
+        before = self._bytes_read()
+        if self._bytes_per_step * count < HELPER_PAYS_BYTES:
+            bad: int = steps.run(self._table, 0, x, out)
+        else:
+            generation = int(self._control[0])
+            call_helper(sharing.assist, self._table, self._control, generation)
+            try:
+                bad = steps.run(self._table, self._control_address, x, out)
+            finally:
+                # The helper, which may not even have begun, goes home.
+                self._control[0] = generation + 1
+        if count and not bad:
+            self._bytes_per_step = (self._bytes_read() - before) / count
+        return bad
+
+    def _bytes_read(self) -> int:
+        return sum(layer.bytes_read() for layer in self._layers)
 
     def reset(self) -> None:
         """State and references to zero, memories to the biases. Statistics are kept."""
@@ -294,12 +423,27 @@ class DeltaEngine:
             for layer in self._layers:
                 layer.refresh()
 
+    def set_thresholds(self, thresholds: Sequence[tuple[float, float]]) -> None:
+        """(theta_x, theta_h) of every layer from now on; state and statistics are kept."""
+        reasons = [
+            f"layer {i}: {theta!r} is no finite number >= 0"
+            for i, pair in enumerate(thresholds)
+            for theta in pair
+            if not (math.isfinite(theta) and theta >= 0)
+        ]
+        if len(thresholds) != len(self._layers):
+            reasons.append(f"{len(thresholds)} pairs for {len(self._layers)} layers")
+        if reasons:
+            raise OptionError("set the thresholds of a delta engine", reasons=reasons)
+        with self._lock:
+            for layer, (theta_x, theta_h) in zip(self._layers, thresholds, strict=True):
+                layer.set_thresholds(theta_x, theta_h)
+
     def reset_statistics(self) -> None:
         """Counters to zero."""
         with self._lock:
             for layer in self._layers:
                 layer.sent[:] = 0
-                layer.steps = 0
 
     @property
     def state(self) -> tuple[LayerState, ...]:
@@ -327,8 +471,10 @@ class DeltaEngine:
             return tuple(layer.statistics() for layer in self._layers)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+        # The addresses in the table hold only here.
+        left_out = ("_lock", "_table", "_between", "_control")
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self.__dict__.update(saved)
-        self._lock = threading.Lock()
+        self._prepare()

@@ -20,8 +20,9 @@ class PackedMatrix:
     """Columns of one weight matrix.
 
     ``columns`` (N, M): row j is column j of the matrix, M padded to a multiple of 16; dtype
-    float32, int8, uint16 (bfloat16) or int16 (float16). ``scale``: (N,) per column for float
-    accumulation, (M,) per row for integer accumulation, all 1 where the storage has no scale.
+    float32, int8, int16 (float16) or uint16 (bfloat16, in the order of :func:`to_pairs`).
+    ``scale``: (N,) per column for float accumulation, (M,) per row for integer accumulation, all 1
+    where the storage has no scale.
     """
 
     columns: NDArray[np.generic]
@@ -118,7 +119,7 @@ def _matrix(weights: NDArray[np.float32], storage: Storage, per_row: bool) -> Pa
             )
         return PackedMatrix(padded.astype(np.float16).view(np.int16), one)
     if storage == "bfloat16":
-        return PackedMatrix(to_bfloat16(padded), one)
+        return PackedMatrix(to_pairs(to_bfloat16(padded)), one)
     return PackedMatrix(padded, one)
 
 
@@ -127,6 +128,21 @@ def to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = np.ascontiguousarray(values).view(np.uint32)
     rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return (rounded >> np.uint32(16)).astype(np.uint16)
+
+
+def to_pairs(rows: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """(N, M), every 16 rows of the matrix in the order 0, 8, 1, 9, ..., 7, 15.
+
+    Read as 32 bits, a shift and a mask then make float32 of eight rows each.
+    """
+    halves = rows.reshape(len(rows), -1, 2, BLOCK // 2).swapaxes(2, 3)
+    return np.ascontiguousarray(halves).reshape(rows.shape)
+
+
+def from_pairs(pairs: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Back from :func:`to_pairs`."""
+    halves = pairs.reshape(len(pairs), -1, BLOCK // 2, 2).swapaxes(2, 3)
+    return np.ascontiguousarray(halves).reshape(pairs.shape)
 
 
 def stored_weights(packed: PackedLayer) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -139,7 +155,8 @@ def stored_weights(packed: PackedLayer) -> tuple[NDArray[np.float32], NDArray[np
         if packed.storage == "float16":
             wide = columns.view(np.float16).astype(np.float32)
         elif packed.storage == "bfloat16":
-            wide = (columns.astype(np.uint32) << np.uint32(16)).view(np.float32)
+            plain_order = from_pairs(columns.astype(np.uint16))
+            wide = (plain_order.astype(np.uint32) << np.uint32(16)).view(np.float32)
         elif packed.storage == "int8":
             shape = (1, -1) if packed.accumulation == "integer" else (-1, 1)
             wide = columns.astype(np.float32) * matrix.scale.reshape(shape)

@@ -1,14 +1,7 @@
-"""One time step of one layer and stream, fused: delta unit, active columns, memories, gates.
+"""Steps of stacked delta layers in one compiled call: delta units, columns, memories, gates.
 
-Nothing is allocated. Arrays of one layer and stream:
-
-    x (I,), h, c (H,)       input and state, float32
-    ref_x (I,), ref_h (H,)  what was last sent; float32, or int32 on the grid (integer accumulation)
-    memory                  pre-activation memories; float64, or int64 (integer): in float32 their
-                            rounding would add up over a long stream
-    gates                   the memories in float32: (4 H,) for a GRU, (G H,) else
-    sums (P,)               scratch; float32 or int32. P = padded rows
-    index, delta            scratch, 8 longer than the longer of I and H
+Nothing is allocated. The call takes no array per buffer, only the table of
+:mod:`~tospike.kernels.delta.places`.
 """
 
 from __future__ import annotations
@@ -16,16 +9,24 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tospike.kernels.delta import places
 from tospike.kernels.delta.activations import sigmoid, tanh
 from tospike.kernels.delta.columns import (
     FAST,
-    add_columns,
-    add_columns_exact,
-    changed,
-    changed_fixed,
+    active,
+    differences,
+    differences_fixed,
+    fill_up,
 )
+from tospike.kernels.delta.intrinsics import carray, pointer
+from tospike.kernels.delta.places import EXACT, GRU, LINEAR, LSTM, RELU, TANH
+from tospike.kernels.delta.sharing import add_all
 
-GRU, LSTM, TANH, RELU, LINEAR = range(5)
+#: steps that a layer runs before the next layer takes them over
+CHUNK = 32
+
+_F32, _F64 = np.float32(0), np.float64(0)
+_I16, _I32, _I64 = np.int16(0), np.int32(0), np.int64(0)
 
 
 @njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
@@ -38,147 +39,276 @@ def not_finite(x):  # type: ignore[no-untyped-def]
     return bad
 
 
-@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def propagate(value, reference, theta, weights, scale, index, delta, sums):  # type: ignore[no-untyped-def]
-    """Delta unit and active columns in float; number of elements sent."""
-    n = changed(value, reference, theta, index, delta)
-    for k in range(n):
-        delta[k] *= scale[index[k]]
-    add_columns(weights, index, delta, n, sums)
-    return n
-
-
-@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def propagate_exact(value, reference, theta, grid, limit, weights, index, delta, sums):  # type: ignore[no-untyped-def]
-    """Delta unit on the grid and active columns in exact integers; number of elements sent."""
-    n = changed_fixed(value, reference, theta, grid, limit, index, delta)
-    add_columns_exact(weights, index, delta, n, sums)
-    return n
-
-
-@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def add_from_x(sums, memory):  # type: ignore[no-untyped-def]
-    """What the inputs send reaches the memories in the order of the gates."""
-    for i in range(sums.shape[0]):
-        memory[i] += sums[i]
-
-
-@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def add_from_h(kind, size, sums, memory):  # type: ignore[no-untyped-def]
-    """What the states send; the candidate of a GRU keeps it apart, behind all gates."""
-    rows = 2 * size if kind == GRU else sums.shape[0]
-    for i in range(rows):
-        memory[i] += sums[i]
-    if kind == GRU:
-        for i in range(size):
-            memory[3 * size + i] += sums[2 * size + i]
-
-
-@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def update(kind, memory, h, c):  # type: ignore[no-untyped-def]
-    """New h (and c) from the memories, in place. memory float32, (4 H,) or (G H,)."""
+# Without Python's test for a division by 0, which would keep the loops from being vectorised.
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False, error_model="numpy")
+def update(kind, gates, h, c):  # type: ignore[no-untyped-def]
+    """New h (and c) from the memories, in place. gates float32, (4 H,) or (G H,)."""
     size = h.shape[0]
     if kind == GRU:
         for i in range(size):
-            r, z = sigmoid(memory[i]), sigmoid(memory[size + i])
-            n = tanh(memory[2 * size + i] + r * memory[3 * size + i])
+            r, z = sigmoid(gates[i]), sigmoid(gates[size + i])
+            n = tanh(gates[2 * size + i] + r * gates[3 * size + i])
             h[i] = n + z * (h[i] - n)
     elif kind == LSTM:
         for i in range(size):
-            gate_i, gate_f = sigmoid(memory[i]), sigmoid(memory[size + i])
-            c[i] = gate_f * c[i] + gate_i * tanh(memory[2 * size + i])
-            h[i] = sigmoid(memory[3 * size + i]) * tanh(c[i])
+            gate_i, gate_f = sigmoid(gates[i]), sigmoid(gates[size + i])
+            c[i] = gate_f * c[i] + gate_i * tanh(gates[2 * size + i])
+            h[i] = sigmoid(gates[3 * size + i]) * tanh(c[i])
     elif kind == TANH:
         for i in range(size):
-            h[i] = tanh(memory[i])
+            h[i] = tanh(gates[i])
     elif kind == RELU:
         for i in range(size):
-            h[i] = max(memory[i], np.float32(0))
+            h[i] = max(gates[i], np.float32(0))
     else:
         for i in range(size):
-            h[i] = memory[i]
+            h[i] = gates[i]
 
 
 @njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def step_float(  # type: ignore[no-untyped-def]
-    kind, x, h, c, ref_x, ref_h, memory, gates, sums, index, delta,
-    theta_x, theta_h, weights_x, scale_x, weights_h, scale_h, sent,
-):  # fmt: skip
-    """One step with float accumulation; ``sent`` (2,) int64 counts up. memory is flat, float64."""
-    size = h.shape[0]
-    n = propagate(x, ref_x, theta_x, weights_x, scale_x, index, delta, sums)
-    sent[0] += n
-    if n:
-        add_from_x(sums[: gates.shape[0]] if kind != GRU else sums[: 3 * size], memory)
-    if kind != LINEAR:
-        n = propagate(h, ref_h, theta_h, weights_h, scale_h, index, delta, sums)
-        sent[1] += n
-        if n:
-            add_from_h(kind, size, sums[: gates.shape[0]], memory)
+def send(value, reference, theta, difference, index, delta):  # type: ignore[no-untyped-def]
+    """Delta unit: what is sent goes to ``index`` and ``delta`` and into the reference; count."""
+    differences(value, reference, difference)
+    n = active(difference[: value.shape[0]], theta, index)
+    for k in range(n):
+        j = index[k]
+        delta[k] = difference[j]
+        reference[j] = value[j]
+    return n
+
+
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
+def send_fixed(value, reference, theta, grid, limit, difference, index, delta):  # type: ignore[no-untyped-def]
+    """The same on the grid; theta in steps of the grid, whole."""
+    differences_fixed(value, reference, grid, limit, difference)
+    n = active(difference[: value.shape[0]], theta, index)
+    for k in range(n):
+        j = index[k]
+        delta[k] = difference[j]
+        reference[j] += difference[j]
+    fill_up(index, delta, n)
+    return n
+
+
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
+def send_scaled(value, reference, theta, scale, difference, index, delta):  # type: ignore[no-untyped-def]
+    """:func:`send`, with the scale of its column in every delta."""
+    n = send(value, reference, theta, difference, index, delta)
+    for k in range(n):
+        delta[k] *= scale[index[k]]
+    return n
+
+
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
+def add_both(sums_x, sums_h, memory, gates):  # type: ignore[no-untyped-def]
+    """memory += sums of inputs and states, and the same in float32."""
     for i in range(gates.shape[0]):
-        gates[i] = memory[i]
-    update(kind, gates, h, c)
+        value = memory[i] + (sums_x[i] + sums_h[i])
+        memory[i] = value
+        gates[i] = value
 
 
 @njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def step_exact(  # type: ignore[no-untyped-def]
-    kind, x, h, c, ref_x, ref_h, memory, gates, sums, index, delta,
-    theta_x, theta_h, weights_x, scale_x, weights_h, scale_h, sent, grid, limit, bias,
-):  # fmt: skip
-    """One step with integer accumulation.
+def add_one(sums, memory, gates):  # type: ignore[no-untyped-def]
+    """memory += sums, and the same in float32."""
+    for i in range(gates.shape[0]):
+        value = memory[i] + sums[i]
+        memory[i] = value
+        gates[i] = value
 
-    memory (2, 4 H or G H) int64: sums of the inputs and of the states, which have different row
-    scales; bias like gates. scale_x, scale_h (P,) float32 per row.
-    """
-    size = h.shape[0]
-    n = propagate_exact(x, ref_x, theta_x, grid, limit, weights_x, index, delta, sums)
-    sent[0] += n
-    if n:
-        for i in range(memory.shape[1]):
-            memory[0, i] += sums[i]
-    if kind != LINEAR:
-        n = propagate_exact(h, ref_h, theta_h, grid, limit, weights_h, index, delta, sums)
-        sent[1] += n
-        if n:
-            for i in range(memory.shape[1]):
-                memory[1, i] += sums[i]
-    step = np.float32(1) / grid
-    plain = 2 * size if kind == GRU else gates.shape[0]
-    for i in range(plain):
-        total = step * scale_x[i] * np.float32(memory[0, i])
-        if kind != LINEAR:
-            total += step * scale_h[i] * np.float32(memory[1, i])
-        gates[i] = bias[i] + total
+
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
+def add_to_memories(kind, size, sums_x, sums_h, memory, gates):  # type: ignore[no-untyped-def]
+    """memory += sums, and the same in float32. The candidate of a GRU keeps its sums apart."""
     if kind == GRU:
-        for i in range(2 * size, 3 * size):
-            gates[i] = bias[i] + step * scale_x[i] * np.float32(memory[0, i])
-            gates[i + size] = bias[i + size] + step * scale_h[i] * np.float32(memory[1, i])
-    update(kind, gates, h, c)
+        two, three = 2 * size, 3 * size
+        add_both(sums_x, sums_h, memory[:two], gates[:two])
+        add_one(sums_x[two:], memory[two:three], gates[two:three])
+        add_one(sums_h[two:], memory[three:], gates[three:])
+    elif kind == LINEAR:
+        add_one(sums_x, memory, gates)
+    else:
+        add_both(sums_x, sums_h, memory, gates)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def layer_float(table, level, control, stream, source, source_stride, target, target_stride, steps):  # type: ignore[no-untyped-def]
+    """``steps`` steps of one layer and stream, float accumulation.
+
+    source, target: addresses of the first input and output; strides in bytes.
+    """
+    place = table[level]
+    kind = place[places.KIND]
+    inputs, size, rows, states = (
+        place[places.INPUTS],
+        place[places.HIDDEN],
+        place[places.ROWS],
+        place[places.STATES],
+    )
+    room = max(inputs, size) + 16
+    h = carray(pointer(place[places.H] + 4 * size * stream, _F32), size)
+    c = carray(pointer(place[places.C] + 4 * size * stream, _F32), size)
+    ref_x = carray(pointer(place[places.REF_X] + 4 * inputs * stream, _F32), inputs)
+    ref_h = carray(pointer(place[places.REF_H] + 4 * size * stream, _F32), size)
+    memory = carray(pointer(place[places.MEMORY] + 8 * states * stream, _F64), states)
+    gates = carray(pointer(place[places.GATES], _F32), states)
+    sums_x = carray(pointer(place[places.SUMS_X], _F32), rows)
+    sums_h = carray(pointer(place[places.SUMS_H], _F32), rows)
+    scale_x = carray(pointer(place[places.SCALE_X], _F32), inputs)
+    scale_h = carray(pointer(place[places.SCALE_H], _F32), size)
+    index = carray(pointer(place[places.INDEX], _I64), room)
+    delta = carray(pointer(place[places.DELTA], _F32), room)
+    index_h = carray(pointer(place[places.INDEX_H], _I64), room)
+    delta_h = carray(pointer(place[places.DELTA_H], _F32), room)
+    difference = carray(pointer(place[places.DIFFERENCE], _F32), room)
+    counts = carray(pointer(place[places.COUNTS], _I64), 2)
+    sent = carray(pointer(place[places.SENT], _I64), 3)
+    numbers = carray(pointer(place[places.NUMBERS], _F32), 3)
+    for t in range(steps):
+        x = carray(pointer(source + t * source_stride, _F32), inputs)
+        out = carray(pointer(target + t * target_stride, _F32), size)
+        counts[0] = send_scaled(x, ref_x, numbers[0], scale_x, difference, index, delta)
+        if kind != LINEAR:
+            counts[1] = send_scaled(h, ref_h, numbers[1], scale_h, difference, index_h, delta_h)
+        sent[0] += counts[0]
+        sent[1] += counts[1]
+        add_all(table, level, control)
+        add_to_memories(kind, size, sums_x, sums_h, memory, gates)
+        update(kind, gates, h, c)
+        for i in range(size):
+            out[i] = h[i]
+    sent[2] += steps
 
 
 @njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def run_float(  # type: ignore[no-untyped-def]
-    kind, xs, out, h, c, ref_x, ref_h, memory, gates, sums, index, delta,
-    theta_x, theta_h, weights_x, scale_x, weights_h, scale_h, sent,
-):  # fmt: skip
-    """All steps of one layer and stream: xs (T, I), out (T, H) is written."""
-    for t in range(xs.shape[0]):
-        step_float(
-            kind, xs[t], h, c, ref_x, ref_h, memory, gates, sums, index, delta,
-            theta_x, theta_h, weights_x, scale_x, weights_h, scale_h, sent,
+def exact_both(sums_x, sums_h, memory_x, memory_h, scale_x, scale_h, step, bias, gates):  # type: ignore[no-untyped-def]
+    """memories += exact sums; gates = bias + scaled memories. step = 1 / grid."""
+    for i in range(gates.shape[0]):
+        from_x, from_h = memory_x[i] + sums_x[i], memory_h[i] + sums_h[i]
+        memory_x[i] = from_x
+        memory_h[i] = from_h
+        scaled = scale_x[i] * np.float32(from_x) + scale_h[i] * np.float32(from_h)
+        gates[i] = bias[i] + step * scaled
+
+
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
+def exact_one(sums, memory, scale, step, bias, gates):  # type: ignore[no-untyped-def]
+    """The same for one matrix."""
+    for i in range(gates.shape[0]):
+        value = memory[i] + sums[i]
+        memory[i] = value
+        gates[i] = bias[i] + step * (scale[i] * np.float32(value))
+
+
+@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
+def exact_to_memories(  # type: ignore[no-untyped-def]
+    kind, size, sums_x, sums_h, memory, scale_x, scale_h, step, bias, gates
+):
+    """Like :func:`add_to_memories`; memory (2, G H): sums of inputs and of states apart."""
+    if kind == GRU:
+        two, three = 2 * size, 3 * size
+        exact_both(
+            sums_x, sums_h, memory[0, :two], memory[1, :two], scale_x, scale_h, step,
+            bias[:two], gates[:two],
         )  # fmt: skip
-        out[t] = h
+        exact_one(
+            sums_x[two:], memory[0, two:], scale_x[two:], step, bias[two:three], gates[two:three]
+        )
+        exact_one(sums_h[two:], memory[1, two:], scale_h[two:], step, bias[three:], gates[three:])
+    elif kind == LINEAR:
+        exact_one(sums_x, memory[0], scale_x, step, bias, gates)
+    else:
+        exact_both(sums_x, sums_h, memory[0], memory[1], scale_x, scale_h, step, bias, gates)
 
 
-@njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def run_exact(  # type: ignore[no-untyped-def]
-    kind, xs, out, h, c, ref_x, ref_h, memory, gates, sums, index, delta,
-    theta_x, theta_h, weights_x, scale_x, weights_h, scale_h, sent, grid, limit, bias,
-):  # fmt: skip
+@njit(cache=True, nogil=True, boundscheck=False)
+def layer_exact(table, level, control, stream, source, source_stride, target, target_stride, steps):  # type: ignore[no-untyped-def]
     """The same with integer accumulation."""
-    for t in range(xs.shape[0]):
-        step_exact(
-            kind, xs[t], h, c, ref_x, ref_h, memory, gates, sums, index, delta,
-            theta_x, theta_h, weights_x, scale_x, weights_h, scale_h, sent, grid, limit, bias,
-        )  # fmt: skip
-        out[t] = h
+    place = table[level]
+    kind = place[places.KIND]
+    inputs, size, rows, states = (
+        place[places.INPUTS],
+        place[places.HIDDEN],
+        place[places.ROWS],
+        place[places.STATES],
+    )
+    plain = 3 * size if kind == GRU else states
+    room, limit = max(inputs, size) + 16, np.int32(place[places.LIMIT])
+    scale_x = carray(pointer(place[places.SCALE_X], _F32), rows)
+    scale_h = carray(pointer(place[places.SCALE_H], _F32), rows)
+    h = carray(pointer(place[places.H] + 4 * size * stream, _F32), size)
+    c = carray(pointer(place[places.C] + 4 * size * stream, _F32), size)
+    ref_x = carray(pointer(place[places.REF_X] + 4 * inputs * stream, _I32), inputs)
+    ref_h = carray(pointer(place[places.REF_H] + 4 * size * stream, _I32), size)
+    memory = carray(pointer(place[places.MEMORY] + 16 * plain * stream, _F64), (2, plain))
+    bias = carray(pointer(place[places.BIAS], _F32), states)
+    gates = carray(pointer(place[places.GATES], _F32), states)
+    sums_x = carray(pointer(place[places.SUMS_X], _I32), rows)
+    sums_h = carray(pointer(place[places.SUMS_H], _I32), rows)
+    index = carray(pointer(place[places.INDEX], _I64), room)
+    delta = carray(pointer(place[places.DELTA], _I16), room)
+    index_h = carray(pointer(place[places.INDEX_H], _I64), room)
+    delta_h = carray(pointer(place[places.DELTA_H], _I16), room)
+    difference = carray(pointer(place[places.DIFFERENCE], _I32), room)
+    counts = carray(pointer(place[places.COUNTS], _I64), 2)
+    sent = carray(pointer(place[places.SENT], _I64), 3)
+    numbers = carray(pointer(place[places.NUMBERS], _F32), 3)
+    grid = numbers[2]
+    # |k| > theta for whole k is |k| > floor(theta)
+    theta_x, theta_h = np.int32(min(numbers[0], 1e9)), np.int32(min(numbers[1], 1e9))
+    for t in range(steps):
+        x = carray(pointer(source + t * source_stride, _F32), inputs)
+        out = carray(pointer(target + t * target_stride, _F32), size)
+        counts[0] = send_fixed(x, ref_x, theta_x, grid, limit, difference, index, delta)
+        if kind != LINEAR:
+            counts[1] = send_fixed(h, ref_h, theta_h, grid, limit, difference, index_h, delta_h)
+        sent[0] += counts[0]
+        sent[1] += counts[1]
+        add_all(table, level, control)
+        exact_to_memories(
+            kind, size, sums_x, sums_h, memory, scale_x, scale_h, np.float32(1) / grid, bias, gates
+        )
+        update(kind, gates, h, c)
+        for i in range(size):
+            out[i] = h[i]
+    sent[2] += steps
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def run(table, control, x, out):  # type: ignore[no-untyped-def]
+    """All layers over a sequence: 0, or the number of inputs that are not finite.
+
+    table (layers, 30) int64, see :mod:`~tospike.kernels.delta.places`; x (T B I,) and out (T B H,)
+    float32, time first. ``control``: address of the control words of
+    :mod:`~tospike.kernels.delta.sharing`, or 0. If an input is not finite nothing is changed.
+    """
+    bad = not_finite(x)
+    if bad:
+        return bad
+    layers = table.shape[0]
+    width, streams = table[0, places.INPUTS], table[0, places.STREAMS]
+    total = x.shape[0] // (streams * width)
+    last = table[layers - 1, places.HIDDEN]
+    for begin in range(0, total, CHUNK):
+        steps = min(CHUNK, total - begin)
+        source = x.ctypes.data + 4 * begin * streams * width
+        inputs = width
+        for level in range(layers):
+            place = table[level]
+            size = place[places.HIDDEN]
+            if level == layers - 1:
+                target = out.ctypes.data + 4 * begin * streams * last
+            else:
+                target = place[places.OUTPUT]
+            for stream in range(streams):
+                arguments = (
+                    table, level, control, stream,
+                    source + 4 * stream * inputs, 4 * streams * inputs,
+                    target + 4 * stream * size, 4 * streams * size, steps,
+                )  # fmt: skip
+                if place[places.STORAGE] == EXACT:
+                    layer_exact(*arguments)
+                else:
+                    layer_float(*arguments)
+            source, inputs = target, size
+    return 0
