@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tospike.cli import analyze, bench, check, inspect, reproduce, survey, tables
+from tospike.cli import analyze, bench, check, convert, inspect, reproduce, survey, tables
 from tospike.errors import TospikeError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("analyze")(analyze.analyze)
 app.command("reproduce")(reproduce.reproduce)
 app.command("check")(check.check)
+app.command("convert")(convert.convert)
 app.command("survey")(survey.survey)
 app.command("inspect")(inspect.inspect)
 app.command("technologies")(tables.technologies)

@@ -22,6 +22,7 @@ from tospike.cli.common import (
     quantity,
     read,
 )
+from tospike.cli.convert import thresholds
 from tospike.errors import OptionError
 
 if TYPE_CHECKING:
@@ -71,6 +72,13 @@ def analyze(
     hops: Annotated[
         float | None, typer.Option(help="Hops per event: counts communication too.")
     ] = None,
+    delta_thresholds: Annotated[
+        str | None,
+        typer.Option(help='Thresholds of delta networks, "1/64,1/16,1/8".', show_default=False),
+    ] = None,
+    snr_floor: Annotated[
+        float, typer.Option(help="Least SNR in dB where the output is no class score.")
+    ] = 20.0,
     models: Annotated[
         str | None,
         typer.Option(
@@ -93,6 +101,14 @@ def analyze(
     if report is not None:
         check_path(report)
     equations = _equation_options(on_chip_memory, inference_time, idle_power, duty_cycle, hops)
+    options = Options(
+        equations=equations,
+        static_power_w=quantity(idle_power, "power"),
+        snr_floor_db=snr_floor,
+    )
+    if delta_thresholds is not None:
+        found = thresholds(delta_thresholds, "--delta-thresholds")
+        options = replace(options, delta_thresholds=found)
     steps = integers(timesteps, "--timesteps")
     held = read(data, labels)
     if held is not None and max_samples is not None:
@@ -111,10 +127,7 @@ def analyze(
             seed=seed,
             models="all" if models is None else models,
             sequence=sequence,
-            options=Options(
-                equations=equations,
-                static_power_w=quantity(idle_power, "power"),
-            ),
+            options=options,
             progress=progress,
         )
     _show(decision, report, format=format, as_json=as_json, published=models is not None)

@@ -58,7 +58,9 @@ def analyze(
         topology has no weights: its activity is assumed (58 % zeros) and the result has the
         break-even rates only.
     data : samples in any form that ``tospike.decision.samples.as_data`` takes.
-    sequence : consecutive samples are consecutive time steps of one stream.
+    sequence : consecutive samples are consecutive time steps of one stream, which is answered step
+        by step: weights off chip are fetched in every step. For an .onnx file
+        over (batch, time, features), frames (T, features) are taken as one recording.
 
     The other arguments are those of :func:`tospike.decision.decide`. Raises what ``ts.load``,
     ``ts.measure`` and ``ts.decide`` raise.
@@ -69,6 +71,8 @@ def analyze(
         network, activity, held = _measured(
             model, data, labels, options, sequence=sequence, progress=progress or silent
         )
+    if sequence:
+        options = replace(options, stream=True)
     return decide(
         network,
         activity,
@@ -126,6 +130,8 @@ def _measured(
             fix="give some of the data that the network will see",
         )
     held = as_data(data, labels)
+    if sequence:
+        held = _one_recording(model, held)
     progress("loading the network", 0, 2)
     network = _load(model, held)
     progress("measuring the activity", 1, 2)
@@ -133,6 +139,20 @@ def _measured(
     activity = replace(activity, origin=held.origin, notes=(*activity.notes, *held.notes))
     progress("measured", 2, 2)
     return network, activity, held
+
+
+def _one_recording(model: torch.nn.Module | str | Path, held: Data) -> Data:
+    """Frames without a batch axis, for an ONNX file that wants one: one sample of many steps."""
+    if not isinstance(model, str | Path) or held.y is not None:
+        return held
+    from tospike.network.importers.onnx_model import read_model
+    from tospike.network.importers.onnx_shapes import input_layout
+
+    layout = list(input_layout(read_model(model)).values())
+    if len(layout) != 1 or layout[0][0] != held.x.ndim + 1:
+        return held
+    note = f"{len(held.x)} frames were taken as one recording"
+    return replace(held, x=held.x[None], notes=(*held.notes, note))
 
 
 def _load(model: torch.nn.Module | str | Path, held: Data) -> Network:

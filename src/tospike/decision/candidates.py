@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from tospike.activity import ActivityProfile
 from tospike.decision.energy import Design
 from tospike.decision.evidence import Evidence, Run, with_missing_layers
 from tospike.decision.options import Options
+from tospike.decision.record import DeltaLayerResult
 from tospike.implementation import Implementation, Mode
 from tospike.network import Network
 
@@ -18,7 +20,11 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A design and what is known of it. ``evidence``: "measured" or "modelled"."""
+    """A design and what is known of it. ``evidence``: "measured" or "modelled".
+
+    ``snr_db`` of the output against the float network's, where the network was run for it;
+    ``delta``: thresholds, sparsity and weight traffic of a delta network that was run.
+    """
 
     design: Design
     accuracy: float | None = None
@@ -27,6 +33,8 @@ class Candidate:
     activation_bits: int | None = None
     evidence: str = "measured"
     notes: tuple[str, ...] = ()
+    snr_db: float | None = None
+    delta: tuple[DeltaLayerResult, ...] = ()
 
     @property
     def name(self) -> str:
@@ -41,25 +49,37 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What an implementation must keep: an accuracy, or without labels an agreement."""
+    """What an implementation must keep: an accuracy, without labels an agreement, and where the
+    output is no class score a signal-to-noise ratio in dB."""
 
     accuracy: float | None = None
     agreement: float | None = None
+    snr_db: float | None = None
+
+    def value(self, candidate: Candidate) -> float | None:
+        """The quantity that the floor is about; None where it is not known."""
+        if self.accuracy is not None:
+            return candidate.accuracy
+        if self.agreement is not None:
+            return candidate.agreement
+        return candidate.snr_db
+
+    @property
+    def least(self) -> float | None:
+        """The floor itself, None if there is none."""
+        if self.accuracy is not None:
+            return self.accuracy
+        return self.snr_db if self.agreement is None else self.agreement
 
     def met_by(self, candidate: Candidate) -> bool | None:
         """None where it is not known."""
-        if self.accuracy is not None:
-            value, least = candidate.accuracy, self.accuracy
-        elif self.agreement is not None:
-            value, least = candidate.agreement, self.agreement
-        else:
-            return None
-        return None if value is None else value >= least - _ROUNDING
+        value, least = self.value(candidate), self.least
+        return None if value is None or least is None else value >= least - _ROUNDING
 
     def score(self, candidate: Candidate) -> float:
-        """The quantity that the floor is about; -1 where it is not known."""
-        value = candidate.accuracy if self.accuracy is not None else candidate.agreement
-        return -1.0 if value is None else value
+        """The quantity that the floor is about; -inf where it is not known."""
+        value = self.value(candidate)
+        return -math.inf if value is None else value
 
     @property
     def words(self) -> str:
@@ -68,27 +88,47 @@ class Floor:
             return f"an accuracy of {100 * self.accuracy:.1f} %"
         if self.agreement is not None:
             return f"an agreement of {100 * self.agreement:.1f} % with the float network"
+        if self.snr_db is not None:
+            return f"an SNR of {self.snr_db:g} dB against the float network"
         return "no floor"
 
     @property
     def kept(self) -> str:
         """What an implementation that meets the floor keeps, in a word or two."""
-        return "accuracy" if self.accuracy is not None else "classes"
+        if self.accuracy is not None:
+            return "accuracy"
+        return "SNR" if self.agreement is None and self.snr_db is not None else "classes"
 
 
 def floor_of(evidence: Evidence, asked: float | None, options: Options) -> Floor:
+    """:func:`floor_from` the run of the float network."""
+    ann = evidence.ann
+    return floor_from(ann.accuracy, ann.agreement, ann.activity.n_samples, asked, options)
+
+
+def floor_from(
+    accuracy: float | None,
+    agreement: float | None,
+    n_samples: int,
+    asked: float | None,
+    options: Options,
+    *,
+    snr: bool = False,
+) -> Floor:
     """The floor asked for, or ``accuracy_drop`` below the float network, or the agreement.
 
-    The drop is never less than one sample: else a few samples would demand the very same classes.
+    ``accuracy`` and ``agreement`` are those of the float network. The drop is never less than one
+    sample: else a few samples would demand the very same classes. Where the output is no class
+    score the SNR takes their place, if it can be measured (``snr``).
     """
     if asked is not None:
         return Floor(accuracy=asked)
-    one = 1.0 / max(1, evidence.ann.activity.n_samples)
-    if evidence.ann.accuracy is not None:
-        return Floor(accuracy=max(0.0, evidence.ann.accuracy - max(options.accuracy_drop, one)))
-    if evidence.ann.agreement is not None:
+    one = 1.0 / max(1, n_samples)
+    if accuracy is not None:
+        return Floor(accuracy=max(0.0, accuracy - max(options.accuracy_drop, one)))
+    if agreement is not None:
         return Floor(agreement=max(0.0, min(options.agreement_floor, 1.0 - one)))
-    return Floor()
+    return Floor(snr_db=options.snr_floor_db) if snr else Floor()
 
 
 def analog_modes(network: Network) -> dict[str, Mode]:

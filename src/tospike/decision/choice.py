@@ -24,7 +24,8 @@ class Choice:
     cheapest hybrid that keeps it, or None. ``winner`` is the reference, or the cheapest
     challenger that beats it at nominal prices and in at least half of the draws. ``challenger``
     is the winner, or, where the reference wins, the cheapest SNN, hybrid or delta network that
-    may stand against it (None: there is none).
+    may stand against it (None: there is none). ``delta`` is the cheapest delta network that may
+    stand, or None.
     """
 
     reference: Candidate
@@ -33,6 +34,7 @@ class Choice:
     hybrid: Candidate | None
     winner: Candidate
     challenger: Candidate | None
+    delta: Candidate | None = None
 
 
 def may_stand(candidate: Candidate, floor: Floor, options: Options) -> bool:
@@ -101,6 +103,7 @@ def choose(
         next((item for item in rivals if item.mode == "hybrid"), None),
         first or reference,
         first or next(iter(rivals), None),
+        next((item for item in rivals if item.mode == "delta"), None),
     )
 
 

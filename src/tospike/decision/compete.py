@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +21,9 @@ from tospike.decision.candidates import (
     spiking_candidate,
 )
 from tospike.decision.choice import choose_snn
+from tospike.decision.deltas import DeltaField, run_deltas
 from tospike.decision.energy import Pricer
-from tospike.decision.evidence import Evidence, gather, in_short, spiking_runs
+from tospike.decision.evidence import Evidence, gather, in_short, none_can_spike, spiking_runs
 from tospike.decision.hybrids import (
     delta_modes,
     hybrid_problem,
@@ -53,6 +54,8 @@ class Field:
     """All competitors, what they rest on, and the texts that came up on the way.
 
     ``pricer`` holds the conventions that fit the evidence; ``why_no_snn`` is "" where SNNs ran.
+    ``dense_layers``: layers that no delta network changes, with their reasons; ``why_no_delta``:
+    why no delta network was run.
     """
 
     pricer: Pricer
@@ -65,6 +68,8 @@ class Field:
     labelled: bool
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    dense_layers: dict[str, str] = field(default_factory=dict)
+    why_no_delta: str = ""
 
 
 def compete(
@@ -74,11 +79,17 @@ def compete(
     if held is None or model is None:
         why = "no weights and data to run it with were given"
         return _modelled_field(request, None, why, ())
+    ran = run_deltas(request, model, held)
+    eligibility = structural_eligibility(request.network)
+    if not ran.reason and all(eligibility.values()):
+        return _temporal_field(request, held, ran, eligibility, none_can_spike(eligibility))
     graph, evidence, why = _run(request, model, held)
-    if graph is None or evidence is None:
-        warning = f"the network was not run in other modes, the ANN is modelled only: {why}"
-        return _modelled_field(request, held, why, (warning,))
-    warnings = list(held.warnings)
+    if graph is None or evidence is None or not (ran.reason or evidence.snn):
+        why = why or (evidence.why_no_snn if evidence is not None else "")
+        if graph is not None:
+            eligibility = _eligibility(request.network, graph)
+        return _temporal_field(request, held, ran, eligibility, why)
+    warnings = [*held.warnings, *_why_no_delta(request, ran)]
     warnings += no_better_than_guessing(held.y, evidence.ann.accuracy)
     if evidence.why_no_snn:
         warnings.append(f"no SNN was run: {evidence.why_no_snn}")
@@ -94,7 +105,11 @@ def compete(
     floor = floor_of(evidence, request.accuracy_floor, request.options)
     mixed, said = _hybrids(request, evidence, held, candidates, floor)
     candidates += mixed
-    candidates += _deltas(request, candidates)
+    if ran.reason:
+        candidates += _deltas(request, candidates)
+    else:
+        names = {item.name for item in candidates}
+        candidates += [item for item in ran.candidates if item.name not in names]
     return Field(
         request.pricer,
         tuple(candidates),
@@ -104,8 +119,50 @@ def compete(
         evidence.why_no_snn,
         len(held.x),
         held.y is not None,
-        (*warnings, *said),
-        tuple(graph.notes),
+        (*warnings, *said, *ran.warnings),
+        (*graph.notes, *ran.notes),
+        dict(ran.why_not or {}),
+        ran.reason if _recurrent(request.network) else "",
+    )
+
+
+def _recurrent(network: Network) -> bool:
+    return any(layer.kind == "rnn_input" for layer in network.synaptic_layers)
+
+
+def _why_no_delta(request: Request, ran: DeltaField) -> list[str]:
+    """A warning where a recurrent network could not be run as a delta network."""
+    if not ran.reason or not _recurrent(request.network):
+        return []
+    return [f"no delta network was run, only modelled: {ran.reason}"]
+
+
+def _temporal_field(
+    request: Request, held: Samples, ran: DeltaField, eligibility: dict[str, str], why: str
+) -> Field:
+    """A network that cannot spike (``why``): with the delta networks that ran, else modelled."""
+    if ran.reason:
+        warning = f"the network was not run in other modes, the ANN is modelled only: {why}"
+        warnings = (warning, *_why_no_delta(request, ran))
+        reason = ran.reason if _recurrent(request.network) else ""
+        return replace(_modelled_field(request, held, why, warnings), why_no_delta=reason)
+    return Field(
+        request.pricer,
+        ran.candidates,
+        ran.floor,
+        eligibility,
+        True,
+        why,
+        len(held.x),
+        held.y is not None,
+        (
+            *held.warnings,
+            *ran.warnings,
+            *no_better_than_guessing(held.y, ran.candidates[0].accuracy),
+            f"no SNN was run: {why}",
+        ),
+        ran.notes,
+        dict(ran.why_not or {}),
     )
 
 

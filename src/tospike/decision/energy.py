@@ -13,7 +13,7 @@ from tospike.actions import count as action_count
 from tospike.activity import ActivityProfile
 from tospike.decision.options import Options
 from tospike.decision.record import EnergyPart
-from tospike.equations import MODELS, EquationOptions, count, default_equation
+from tospike.equations import MODELS, EquationOptions, beyond, count, default_equation
 from tospike.equations.borders import ann_to_snn, snn_to_ann
 from tospike.errors import unknown_name
 from tospike.implementation import Implementation, Mode
@@ -81,6 +81,7 @@ class Pricer:
     options: EquationOptions
     sram_bytes: float | None = None
     static_power_w: float | None = None
+    stream: bool = False
 
     def cost(self, design: Design, ann_model: str) -> Cost:
         """Cost of one inference; analog layers are counted with ``ann_model``."""
@@ -105,7 +106,7 @@ class Pricer:
     def _count(
         self, design: Design, implementation: Implementation, ann_model: str
     ) -> ActionCounts:
-        return count(
+        counts = count(
             self.network,
             design.activity,
             implementation,
@@ -117,6 +118,34 @@ class Pricer:
             modes=design.modes,
             options=self.options,
         )
+        return self._step_by_step(counts, design, implementation) if self.stream else counts
+
+    def _step_by_step(
+        self, counts: ActionCounts, design: Design, implementation: Implementation
+    ) -> ActionCounts:
+        """Dense linear layers of a recurrent network fetch weights off chip in every step."""
+        layers = self.network.synaptic_layers
+        if "weights_off_chip" not in self.options.terms or all(
+            layer.kind != "rnn_input" for layer in layers
+        ):
+            return counts
+        dense = {
+            layer.name: layer
+            for layer in layers
+            if layer.kind == "linear" and design.modes.get(layer.name) == "ann"
+        }
+        counts = counts.select(
+            lambda entry: entry.part != "weights_off_chip" or entry.layer not in dense
+        )
+        for name, layer in dense.items():
+            counts = counts + beyond.weights_off_chip(
+                n_fetches=layer.n_synapses,
+                weight_bytes=self.network.n_weights * implementation.weight_bits / 8,
+                on_chip_bytes=self.options.on_chip_bytes or 0.0,
+                weight_bits=implementation.weight_bits,
+                layer=name,
+            )
+        return counts
 
     def ann_models(self, activity: ActivityProfile) -> tuple[str, ...]:
         """Keys of the ANN models that this technology can price.
@@ -220,6 +249,7 @@ def make_pricer(
         options.equations,
         options.sram_bytes,
         options.static_power_w,
+        options.stream,
     )
 
 

@@ -14,17 +14,16 @@ from dataclasses import dataclass, replace
 
 from tospike.activity import ActivityProfile
 from tospike.decision.candidates import Candidate, modes_with
-from tospike.decision.energy import Pricer, energy_by_layer, energy_of
+from tospike.decision.energy import Design, Pricer, energy_by_layer, energy_of
 from tospike.decision.partition import (
     BorderCost,
-    LayerCosts,
     PartitionProblem,
     Solution,
     conversions_of,
     k_best,
     make_problem,
 )
-from tospike.equations import MODELS, borders
+from tospike.equations import borders
 from tospike.implementation import Implementation, Mode
 from tospike.network import INPUT
 from tospike.pricing import price
@@ -139,44 +138,23 @@ def delta_modes(
 ) -> dict[str, Mode] | None:
     """Each layer with a measured temporal sparsity as delta where that is cheaper; else analog.
 
-    None where no layer gains or the threshold was not measured anywhere.
+    The optional terms (weights off chip, communication) count in both. None where no layer gains
+    or the threshold was not measured anywhere.
     """
     theta = implementation.delta_threshold
-    network = pricer.network
-    layers = [layer for layer in network.synaptic_layers if layer.n_synapses]
-    able = {
-        layer.name
-        for layer in layers
-        if any(math.isclose(known, theta) for known in activity[layer.name].temporal_sparsity)
-    }
+    layers = [layer.name for layer in pricer.network.synaptic_layers if layer.n_synapses]
+    able = [
+        name
+        for name in layers
+        if any(math.isclose(known, theta) for known in activity[name].temporal_sparsity)
+    ]
     if not able:
         return None
-    costs: LayerCosts = {
-        layer.name: _delta_costs(pricer, model, activity, implementation, layer.name, able)
-        for layer in layers
-    }
-    chosen: dict[str, Mode] = dict(modes_with(network, ()))
-    for name, table in costs.items():
-        if table.get("delta", math.inf) < table["ann"]:
-            chosen[name] = "delta"
-    return chosen if "delta" in chosen.values() else None
-
-
-def _delta_costs(
-    pricer: Pricer,
-    model: str,
-    activity: ActivityProfile,
-    implementation: Implementation,
-    name: str,
-    able: set[str],
-) -> dict[Mode, float]:
-    def joule(key: str) -> float:
-        counts = MODELS[key].count_layer(
-            pricer.network[name], activity[name], implementation, pricer.options
-        )
-        return energy_of(price(counts, pricer.technology, sram_bytes=pricer.sram_bytes))
-
-    costs: dict[Mode, float] = {"ann": joule(model)}
-    if name in able:
-        costs["delta"] = joule("delta_liu")
-    return costs
+    dense: dict[str, Mode] = dict(modes_with(pricer.network, ()))
+    both: list[dict[str, Mode]] = [dense, {**dense, **dict.fromkeys(able, "delta")}]
+    as_ann, as_delta = (
+        energy_by_layer(pricer.cost(Design("", "delta", modes, activity, implementation), model))
+        for modes in both
+    )
+    gains = [name for name in able if as_delta.get(name, 0.0) < as_ann.get(name, 0.0)]
+    return {**dense, **dict.fromkeys(gains, "delta")} if gains else None

@@ -38,9 +38,15 @@ class Options:
         implementation must give the class of the float network.
     hybrid_timesteps : for how many T the partition is optimised (those nearest to the SNN of the
         verdict).
-    delta_thresholds : Theta of the delta networks that are priced, in units of the activations.
+    delta_thresholds : Theta of the delta networks, relative to the scale of each signal where
+        they are run (docs/verdict.md), in units of the activations where they are only modelled.
+    delta_search : search one threshold per layer as well.
+    snr_floor_db : where the output is no class score, the least signal-to-noise ratio against the
+        float network's output; 20 dB is an error of one percent of the power.
     equations : conventions of the equations and the terms beyond the synapse (weights off chip,
         static power, communication), which are off unless named.
+    stream : sequences are answered step by step, so that a dense linear layer in a recurrent
+        network cannot keep a weight for several steps (term "weights_off_chip").
     sram_bytes : capacity of the distant memory in byte; None: the technology's reference.
     static_power_w : power for the term "static" in watt; None: the technology's leakage.
     """
@@ -53,8 +59,11 @@ class Options:
     accuracy_drop: float = 0.01
     agreement_floor: float = 0.99
     hybrid_timesteps: int = 3
-    delta_thresholds: tuple[float, ...] = (1 / 64, 1 / 16, 1 / 8)
+    delta_thresholds: tuple[float, ...] = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+    delta_search: bool = True
+    snr_floor_db: float = 20.0
     equations: EquationOptions = field(default_factory=EquationOptions)
+    stream: bool = False
     sram_bytes: float | None = None
     static_power_w: float | None = None
 
@@ -75,6 +84,8 @@ class Options:
             found.append(f"accuracy_drop is {self.accuracy_drop}; 0 to 1 is needed")
         if not 0 <= self.agreement_floor <= 1:
             found.append(f"agreement_floor is {self.agreement_floor}; 0 to 1 is needed")
+        if not -100 <= self.snr_floor_db <= 300:
+            found.append(f"snr_floor_db is {self.snr_floor_db}; -100 to 300 is needed")
         if any(not 0 < theta < float("inf") for theta in self.delta_thresholds):
             found.append(
                 f"delta_thresholds are {self.delta_thresholds}; numbers above 0 are needed"

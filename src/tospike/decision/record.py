@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 #: versions that ``reporting.read_report`` reads; fields that they lack take their defaults
-READABLE_VERSIONS = ("1.0", SCHEMA_VERSION)
+READABLE_VERSIONS = ("1.0", "1.1", SCHEMA_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,24 @@ class EnergyPart:
 
 
 @dataclass(frozen=True, slots=True)
+class DeltaLayerResult:
+    """One weight matrix of a delta network that was run on the data.
+
+    ``threshold`` in the units of its input; ``temporal_sparsity`` Gamma, share of the inputs that
+    did not differ from the last sent value by more than it; ``weight_bytes_per_step`` read,
+    (1 - Gamma) of ``dense_weight_bytes_per_step``. ``mode`` "ann": dense, because sending changes
+    would cost more there; then every weight is read.
+    """
+
+    layer: str
+    mode: str  # delta | ann
+    threshold: float
+    temporal_sparsity: float
+    weight_bytes_per_step: float
+    dense_weight_bytes_per_step: float
+
+
+@dataclass(frozen=True, slots=True)
 class ImplementationResult:
     """One competing implementation of the whole network.
 
@@ -34,7 +52,10 @@ class ImplementationResult:
     modelled: counts times the technology. ``energy_low_J`` and ``energy_high_J`` are the 5 % and
     95 % quantile over the ranges of the constants. ``agreement`` is the share of samples on which
     it gives the class that the float network gives; ``p_cheaper`` the share of the draws in which
-    it costs less than the reference implementation.
+    it costs less than the reference implementation. ``snr_db`` is the power of the float
+    network's output over that of the difference from it. ``delta``: the matrices of a delta
+    network that was run; ``weight_bytes_per_step`` their weight traffic together, and that of the
+    dense network.
     """
 
     name: str
@@ -57,6 +78,10 @@ class ImplementationResult:
     meets_floor: bool | None = None  # None: neither accuracy nor agreement is known
     p_cheaper: float | None = None
     technology: str = ""  # where it differs from the decision's (float32 is priced apart)
+    snr_db: float | None = None  # None: not measured, or no difference (null in JSON for both)
+    delta: tuple[DeltaLayerResult, ...] = ()
+    weight_bytes_per_step: float | None = None
+    dense_weight_bytes_per_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +111,8 @@ class LayerResult:
     energy_ann_J: float | None = None
     energy_snn_J: float | None = None
     temporal_sparsity: dict[str, float] = field(default_factory=dict)
+    energy_delta_J: float | None = None  # of the delta network of the verdict
+    why_no_delta: str = ""  # of a network that was run as a delta network: why this layer was not
     input_shape: tuple[int, ...] = ()  # of one call, without the batch; shown in reports
     output_shape: tuple[int, ...] = ()
 
@@ -205,6 +232,8 @@ class Decision:
     published: tuple[PublishedVerdict, ...] = ()  # what each published model would say
     published_summary: PublishedSummary | None = None
     p_snn_wins_published: float | None = None  # mean over the models; 0 if the floor is missed
+    snr_floor_db: float | None = None  # used where the output is no class score
+    why_no_delta: str = ""  # why no delta network was run, of a network that could be one
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON: no NumPy types, NaN and infinities become None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tospike.activity import ActivityProfile
@@ -35,6 +35,10 @@ def implementation_results(
         interval = joint.interval(item.name)
         design = item.design
         technology = costs[item.name].technology
+        traffic = (
+            sum(one.weight_bytes_per_step for one in item.delta),
+            sum(one.dense_weight_bytes_per_step for one in item.delta),
+        )
         found.append(
             ImplementationResult(
                 name=item.name,
@@ -60,9 +64,16 @@ def implementation_results(
                     else joint.p_cheaper(item.name, choice.reference.name)
                 ),
                 technology="" if technology == pricer.technology.name else technology,
+                snr_db=item.snr_db,
+                delta=item.delta,
+                weight_bytes_per_step=traffic[0] if item.delta else None,
+                dense_weight_bytes_per_step=traffic[1] if item.delta else None,
             )
         )
-    front = pareto_front([(item.energy_J, item.accuracy) for item in found])
+    by_snr = floor.snr_db is not None
+    front = pareto_front(
+        [(item.energy_J, item.snr_db if by_snr else item.accuracy) for item in found]
+    )
     return tuple(replace(item, on_pareto_front=on) for item, on in zip(found, front, strict=True))
 
 
@@ -92,6 +103,7 @@ class LayerFacts:
     choice: Choice
     costs: Mapping[str, Cost]
     model: str
+    dense_layers: Mapping[str, str] = field(default_factory=dict)
 
 
 def layer_results(facts: LayerFacts) -> tuple[LayerResult, ...]:
@@ -100,6 +112,8 @@ def layer_results(facts: LayerFacts) -> tuple[LayerResult, ...]:
     as_ann = energy_by_layer(facts.costs[facts.choice.reference.name])
     as_snn = energy_by_layer(facts.costs[snn.name]) if snn is not None else {}
     spiking = set(snn.design.spiking) if snn is not None else set()
+    delta = facts.choice.delta
+    as_delta = energy_by_layer(facts.costs[delta.name]) if delta is not None else {}
     found = []
     for layer in facts.network.synaptic_layers:
         name = layer.name
@@ -134,6 +148,12 @@ def layer_results(facts: LayerFacts) -> tuple[LayerResult, ...]:
                 temporal_sparsity={
                     f"{theta:g}": value for theta, value in measured.temporal_sparsity.items()
                 },
+                energy_delta_J=(
+                    as_delta.get(name)
+                    if delta is not None and delta.design.modes.get(name) == "delta"
+                    else None
+                ),
+                why_no_delta=facts.dense_layers.get(name, ""),
                 input_shape=layer.input_shape,
                 output_shape=layer.output_shape,
             )

@@ -126,5 +126,5 @@ def split(
         )
     if len(x) < FEW_SAMPLES:
         step = f"; one sample is {100 / len(x):.3g} points of accuracy" if y is not None else ""
-        warnings.append(f"few samples: {len(x)} were scored{step}")
+        warnings.append(f"few samples: {len(x)} {'was' if len(x) == 1 else 'were'} scored{step}")
     return Samples(x, y, calibration_x, data.origin, data.notes, tuple(warnings))

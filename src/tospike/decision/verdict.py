@@ -5,6 +5,7 @@ Words only; nothing is decided here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tospike.decision.record import ImplementationResult
@@ -26,7 +27,7 @@ class Facts:
     the cheapest hybrid within the floor, or None. ``floor`` says the floor in words ("an accuracy
     of 90.2 %"), ``kept`` what it is about ("accuracy"), ``against`` what the break-even is against
     ("Eyeriss v1 at 8 bit"). ``floor_known`` is False where the SNN's accuracy could not be
-    measured.
+    measured. ``delta``: the cheapest delta network within the floor, or None.
     """
 
     winner: ImplementationResult
@@ -42,6 +43,7 @@ class Facts:
     baseline: ImplementationResult | None = None
     against: str = "the reference"
     kept: str = "accuracy"
+    delta: ImplementationResult | None = None
 
 
 def sentence(facts: Facts) -> str:
@@ -50,8 +52,12 @@ def sentence(facts: Facts) -> str:
     parts = [first_sentence(facts)]
     shown = facts.snn if mode in ("ann", "qnn") else facts.winner
     parts.append(_numbers(facts, shown))
-    if mode == "delta" and facts.winner.accuracy is None:
-        parts.append("Its accuracy was not measured, so try it before relying on this")
+    if mode == "delta":
+        parts.append(_traffic(facts.winner, "It"))
+        if _accuracy(facts.winner) == "" and facts.winner.snr_db is None:
+            parts.append("Its accuracy was not measured, so try it before relying on this")
+    elif facts.delta is not None and facts.delta.evidence == "measured":
+        parts.append(_losing_delta(facts, facts.delta))
     if facts.hybrid is not None and mode not in ("hybrid", "delta"):
         parts.append(_hybrid(facts, facts.hybrid))
     if facts.snn is None and facts.why_no_snn:
@@ -73,8 +79,17 @@ def first_sentence(facts: Facts) -> str:
         what = f"{spiking} spiking layer{'s' if spiking != 1 else ''} at T={winner.timesteps}"
         return f"Spike in part (hybrid): with {what} the network needs {less}."
     if winner.mode == "delta":
-        return f"Use a delta network: {winner.name.removeprefix('delta, ')} needs {less}."
+        return f"Use a delta network: {_threshold(winner)} {less}."
     return f"Do not spike: {_why_not(facts, rival)}."
+
+
+def _threshold(item: ImplementationResult) -> str:
+    """ "Θ=1/16 needs", "Θ=1/16 (16 bit) needs", "thresholds per layer need"."""
+    text, _, bits = item.name.removeprefix("delta, ").partition(", ")
+    width = f" ({bits})" if bits else ""
+    if text == "Θ per layer":
+        return f"thresholds per layer{width} need"
+    return f"{text}{width} needs"
 
 
 def _why_not(facts: Facts, rival: str) -> str:
@@ -199,6 +214,8 @@ def _accuracy(item: ImplementationResult, before: str = "") -> str:
         return f"{before}{percent(item.accuracy)} accuracy"
     if item.agreement is not None:
         return f"{before}{percent(item.agreement)} agreement with the float network"
+    if item.snr_db is not None and math.isfinite(item.snr_db):
+        return f"{before}{item.snr_db:.1f} dB SNR against the float network"
     return ""
 
 
@@ -221,6 +238,26 @@ def _numbers(facts: Facts, item: ImplementationResult | None) -> str:
         f"{text}, {_called(item)} {energy(item)}{f' ({accuracy})' if accuracy else ''}, "
         f"{ratio_text(item.energy_J, reference.energy_J)}; "
         f"{probability(f'{_short(item)} cheaper', item.p_cheaper)}"
+    )
+
+
+def _traffic(item: ImplementationResult, who: str) -> str:
+    """How many bytes of weights a delta network that was run reads per step; "" if not run."""
+    read, dense = item.weight_bytes_per_step, item.dense_weight_bytes_per_step
+    if read is None or not dense:
+        return ""
+    ratio = f", {_times(dense / read)} less" if read > 0 else ""
+    return (
+        f"{who} reads {si(read, 'B')} of weights per time step in place of {si(dense, 'B')}{ratio}"
+    )
+
+
+def _losing_delta(facts: Facts, item: ImplementationResult) -> str:
+    """The best delta network where it does not win."""
+    return (
+        f"The best delta network (“{item.name}”) needs {energy(item)}{_accuracy(item, ' at ')}, "
+        f"{ratio_text(item.energy_J, facts.reference.energy_J)} "
+        f"({probability('delta network cheaper', item.p_cheaper)})"
     )
 
 

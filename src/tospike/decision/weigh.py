@@ -62,6 +62,7 @@ def weigh(request: Request, field: Field) -> Decision:
         choice,
         costs,
         model,
+        field.dense_layers,
     )
     even, used = network_break_even(facts), list(costs.values())
     comparison = _comparison(request, field, choice)
@@ -94,6 +95,8 @@ def weigh(request: Request, field: Field) -> Decision:
         published=published,
         published_summary=papers,
         p_snn_wins_published=overall(papers),
+        snr_floor_db=field.floor.snr_db,
+        why_no_delta=field.why_no_delta,
     )
 
 
@@ -227,6 +230,7 @@ def _words(
             snn=record(choice.snn),
             snn_meets=choice.snn_meets,
             hybrid=record(choice.hybrid),
+            delta=record(choice.delta),
             floor=field.floor.words,
             kept=field.floor.kept,
             floor_known=choice.snn is None or field.floor.met_by(choice.snn) is not None,
@@ -296,6 +300,12 @@ def _assumptions(request: Request, field: Field, used: list[Cost]) -> tuple[str,
         own.append(
             "there are no labels: an implementation keeps the floor if it gives the class of the "
             f"float network on {100 * field.floor.agreement:.3g} % of the samples"
+        )
+    if field.floor.snr_db is not None:
+        own.append(
+            "the output is no class score: an implementation keeps the floor if the power of its "
+            f"difference from the float network's output is {field.floor.snr_db:g} dB below that "
+            "output's power"
         )
     if all(item.mode != "snn" for item in field.candidates):
         own.append(

@@ -241,14 +241,15 @@ def weight_fetches(
 
     ANN: each weight once per pass (recurrent layers: once per time step). SNN: one per synaptic
     event, at most each weight once per time step, which a layer that gathers the spikes of a step
-    can reach. Delta: the columns of sent values.
+    can reach. Delta: the columns of sent values, in the step in which they are sent.
     """
     passes = layer.n_synapses / weight_reuse(layer)
     if mode == "snn":
         steps = float(layer.n_weights * implementation.n_timesteps)
         return min(activity.synaptic_operations, steps * max(1, layer.calls))
     if mode == "delta":
-        return passes * sent_share(layer, activity, implementation)
+        fetches = float(layer.n_synapses) if layer.kind == "linear" else passes
+        return fetches * sent_share(layer, activity, implementation)
     return passes
 
 

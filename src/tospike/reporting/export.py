@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tospike.decision.record import Decision
+from tospike.reporting.deltas import delta_export
 from tospike.reporting.published import published_table
 from tospike.sources import SOURCES
 from tospike.tables import Column, Table, Value
@@ -13,6 +14,8 @@ def decision_tables(decision: Decision) -> list[Table]:
     tables = [_implementations(decision)]
     if decision.layers:
         tables.append(_layers(decision))
+    if (deltas := delta_export(decision)) is not None:
+        tables.append(deltas)
     if decision.break_even_by_model:
         tables.append(_break_even(decision))
     if decision.sensitivities:
@@ -54,6 +57,8 @@ def _implementations(decision: Decision) -> Table:
             "bits": item.activation_bits,
             "accuracy": None if item.accuracy is None else 100 * item.accuracy,
             "agreement": None if item.agreement is None else 100 * item.agreement,
+            "snr": item.snr_db,
+            "traffic": item.weight_bytes_per_step,
             "energy": item.energy_J,
             "low": item.energy_low_J,
             "high": item.energy_high_J,
@@ -84,6 +89,8 @@ def _implementations(decision: Decision) -> Table:
             Column("bits", "activation bits"),
             Column("accuracy", "accuracy", "%"),
             Column("agreement", "agreement with the float network", "%"),
+            Column("snr", "SNR against the float network", "dB", digits=3),
+            Column("traffic", "weights per step", "B", digits=3),
             Column("energy", "energy", "J", digits=3),
             Column("low", "5 %", "J", digits=3),
             Column("high", "95 %", "J", digits=3),

@@ -35,6 +35,8 @@ MAX_SENSITIVITIES = 12
 MANY = 10
 #: accuracies more than this below the floor are drawn at the lower edge of the Pareto figure
 SHOWN_BELOW_FLOOR = 0.12
+#: and SNRs more than this
+SHOWN_BELOW_DB = 10.0
 
 
 def shares(item: ImplementationResult) -> dict[str, float]:
@@ -176,7 +178,7 @@ def _energy_totals(
         pieces = [] if ratio is None or item.reference else [say.times(ratio)]
         if (value := say.merit(item, merit)) is not None:
             missed = " (below the floor)" if say.below_floor(item, decision) else ""
-            pieces.append(f"{say.percent(value)}{missed}")
+            pieces.append(f"{say.merit_text(value, merit)}{missed}")
         texts.append("  " + " · ".join(pieces))
     up = [high - item.energy_J for high, item in zip(highs, items, strict=True)]
     down = [
@@ -210,7 +212,7 @@ def _energy_totals(
                 label(item.name),
                 say.energy(item.energy_J),
                 say.energy_range(item.energy_low_J, item.energy_high_J),
-                f"{merit or 'accuracy'} {say.percent(say.merit(item, merit))}",
+                f"{merit or 'accuracy'} {say.merit_text(say.merit(item, merit), merit)}",
             ]
             for item in items
         ],
@@ -236,9 +238,11 @@ def pareto_figure(decision: Decision) -> Figure | None:
     values = [item.energy_J for item in items]
     values += [v for item in items if (v := say.finite(item.energy_low_J) or 0.0) > 0]
     values += [v for item in items if (v := say.finite(item.energy_high_J) or 0.0) > 0]
+    # the name of a winner at the left edge stands left of it
+    values += [item.energy_J / 2.5 for item in items if item.name == decision.winner]
     accuracies = [_height(item, merit) for item in items]
     floor = say.merit_floor(decision)
-    lowest = -math.inf if floor is None else 100 * (floor - SHOWN_BELOW_FLOOR)
+    lowest = -math.inf if floor is None else _lowest(floor, merit)
     far = [item for item in items if _height(item, merit) < lowest]
     if len(far) == len(items):
         far, lowest = [], -math.inf
@@ -248,21 +252,21 @@ def pareto_figure(decision: Decision) -> Figure | None:
     layout = base_layout(430) | {
         "xaxis": log_axis(values, "J", "energy per inference (5–95 %)"),
         "yaxis": {
-            "title": {"text": f"{merit} (%)"},
+            "title": {"text": f"{merit} ({say.merit_unit(merit)})"},
             "range": [bottom - room, max(accuracies) + 1.5 * room],
             "zeroline": False,
             "automargin": True,
         },
     }
     if floor is not None:
-        layout["shapes"] = [horizontal_line(100 * floor)]
+        layout["shapes"] = [horizontal_line(say.merit_height(floor, merit))]
         layout["annotations"] = [
             {
                 "name": "ink",
                 "text": f"{merit} floor",
                 "xref": "paper",
                 "x": 1,
-                "y": 100 * floor,
+                "y": say.merit_height(floor, merit),
                 "xanchor": "right",
                 "yanchor": "top",
                 "showarrow": False,
@@ -283,7 +287,7 @@ def _far_below(items: list[ImplementationResult], merit: str, edge: float) -> li
             "name": "far below the floor, off the scale",
             "x": [significant(item.energy_J) for item in items],
             "y": [significant(edge) for _ in items],
-            "text": [f"{_height(item, merit):.0f} %" for item in items],
+            "text": [f"{_height(item, merit):.0f} {say.merit_unit(merit)}" for item in items],
             "textposition": "middle right",
             "marker": {
                 "symbol": "triangle-down-open",
@@ -296,7 +300,7 @@ def _far_below(items: list[ImplementationResult], merit: str, edge: float) -> li
                 for item in items
             ],
             "hovertemplate": "%{customdata[0]}<br>%{customdata[1]}"
-            f"<br>{merit} %{{customdata[2]}} %<extra></extra>",
+            f"<br>{merit} %{{customdata[2]}} {say.merit_unit(merit)}<extra></extra>",
         }
     ]
 
@@ -306,8 +310,15 @@ def _modes(items: list[ImplementationResult]) -> list[str]:
 
 
 def _height(item: ImplementationResult, merit: str) -> float:
-    """Accuracy or agreement in percent."""
-    return significant(100 * (say.merit(item, merit) or 0.0))
+    """Accuracy or agreement in percent, SNR in dB."""
+    return significant(say.merit_height(say.merit(item, merit) or 0.0, merit))
+
+
+def _lowest(floor: float, merit: str) -> float:
+    """Below this a point is drawn at the lower edge."""
+    return say.merit_height(
+        floor - (SHOWN_BELOW_DB if merit == "SNR" else SHOWN_BELOW_FLOOR), merit
+    )
 
 
 def _front(items: list[ImplementationResult], merit: str) -> dict[str, Any]:
@@ -376,7 +387,7 @@ def _mode_trace(items: list[ImplementationResult], mode: str, decision: Decision
             for item in chosen
         ],
         "hovertemplate": "%{customdata[0]} (%{customdata[3]})<br>%{customdata[1]}, "
-        f"5–95 %: %{{customdata[2]}}<br>{merit} %{{y:.1f}} %<extra></extra>",
+        f"5–95 %: %{{customdata[2]}}<br>{merit} %{{y:.1f}} {say.merit_unit(merit)}<extra></extra>",
     }
 
 

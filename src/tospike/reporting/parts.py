@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tospike.decision.record import Decision, ImplementationResult
+from tospike.reporting import deltas
 from tospike.reporting import published as papers
 from tospike.reporting import wording as say
 from tospike.reporting.activity_figures import TEMPORAL_TITLE, temporal_lines
@@ -72,6 +73,7 @@ def decision_part(
             for i, section in enumerate(extra, start=1)
         ),
         _implementations(decision, numbering),
+        _deltas(decision, numbering),
         _layers(decision, numbering, temporal=not any(map(_shows_temporal, extra))),
         _sensitivity(decision, numbering),
         _published(decision, numbering),
@@ -130,7 +132,7 @@ def _key_numbers(decision: Decision) -> Html:
         if say.below_floor(snn, decision):
             name = "Most accurate SNN, below the floor"
         elif (floor := say.merit_floor(decision)) is not None:
-            name = f"Cheapest SNN, {merit} ≥ {say.percent(floor)}"
+            name = f"Cheapest SNN, {merit} ≥ {say.merit_text(floor, merit)}"
         else:
             name = "Cheapest SNN"
         cards.append(_implementation_card(name, snn, base, merit))
@@ -191,10 +193,12 @@ def _implementation_card(
     if ratio is not None and base is not item:
         notes.append(f"{say.times(ratio)} the reference")
     if (value := say.merit(item, merit)) is not None:
-        tail = " with the float network" if merit == "agreement" else ""
-        notes.append(f"{merit} {say.percent(value)}{tail}")
-    else:
+        tail = _MERIT_TAILS.get(merit, "")
+        notes.append(f"{merit} {say.merit_text(value, merit)}{tail}")
+    elif item.mode != "ann" or merit != "SNR":
         notes.append(f"{merit or 'accuracy'} not measured")
+    if (read := say.finite(item.weight_bytes_per_step)) is not None:
+        notes.append(f"{say.traffic(read)} of weights per step, {say.saving(item)}")
     return _card(
         name,
         say.energy(item.energy_J),
@@ -223,7 +227,7 @@ def _details(summary: str, content: object, *, is_open: bool = False) -> Html:
 
 
 def _implementations(decision: Decision, numbering: Numbering) -> Html:
-    pieces: list[object] = [el("h3", "Energy and accuracy of every implementation")]
+    pieces: list[object] = [el("h3", _ENERGY_TITLES[say.merit_name(decision) == "SNR"])]
     energy = energy_figure(decision)
     if energy is None:
         return join([*pieces, el("p", "No implementation was priced.")])
@@ -242,8 +246,8 @@ def _implementations(decision: Decision, numbering: Numbering) -> Html:
         pieces.append(el("p", text))
     else:
         caption = (
-            f"{merit.capitalize()} against energy. Filled points are on the Pareto front: "
-            "nothing else is both cheaper and better. The winner is named."
+            f"{merit[:1].upper()}{merit[1:]} against energy. Filled points are on the Pareto "
+            "front: nothing else is both cheaper and better. The winner is named."
         )
         pieces.append(numbering.figure(front, caption, f"{merit} against energy; see the table"))
     pieces.append(
@@ -256,10 +260,16 @@ def _implementations(decision: Decision, numbering: Numbering) -> Html:
     return join(pieces)
 
 
+_ENERGY_TITLES = (
+    "Energy and accuracy of every implementation",
+    "Energy and signal-to-noise ratio of every implementation",
+)
+_MERIT_TAILS = {"agreement": " with the float network", "SNR": " against the float network"}
 _MERIT_WORDS = {
     "": "",
     "accuracy": ", and the accuracy; pale bars miss the accuracy floor",
     "agreement": ", and the agreement with the float network; pale bars miss its floor",
+    "SNR": ", and the SNR against the float network; pale bars miss its floor",
 }
 
 
@@ -389,6 +399,26 @@ def _published(decision: Decision, numbering: Numbering) -> Html:
     return join(pieces)
 
 
+def _deltas(decision: Decision, numbering: Numbering) -> Html:
+    """Delta networks that were run; nothing where the network could be none."""
+    words = deltas.in_words(decision)
+    if not words:
+        return Html("")
+    pieces: list[object] = [el("h3", deltas.TITLE)]
+    pieces += [el("p", text) for text in words]
+    if (figure := deltas.traffic_figure(decision)) is not None:
+        merit = say.merit_name(decision)
+        caption = (
+            f"{merit[:1].upper()}{merit[1:]} against the bytes of weights that one time step reads"
+            "; hollow points miss the floor. All of it is measured."
+        )
+        pieces.append(numbering.figure(figure, caption, f"{merit} against weight traffic"))
+    pieces += [
+        shown for shown in (deltas.run_table(decision), deltas.layer_table(decision)) if shown
+    ]
+    return join(pieces)
+
+
 _NAMES = {
     "name": "name",
     "title": "title",
@@ -430,7 +460,8 @@ def _comparison(decision: Decision) -> dict[str, Any]:
             f"{say.model_title(decision.reference_model)} ({decision.reference_model})"
         )
     if (floor := say.merit_floor(decision)) is not None:
-        found[f"{say.merit_name(decision) or 'accuracy'} floor"] = say.percent(floor)
+        merit = say.merit_name(decision)
+        found[f"{merit or 'accuracy'} floor"] = say.merit_text(floor, merit)
     keys = [str(source.get("key", "")) for source in decision.sources]
     if keys:
         found["sources"] = ", ".join(keys)

@@ -13,6 +13,7 @@ from typing import Any
 from tospike.decision.record import (
     READABLE_VERSIONS,
     Decision,
+    DeltaLayerResult,
     EnergyPart,
     ImplementationResult,
     LayerResult,
@@ -83,6 +84,7 @@ def _implementation(body: Mapping[str, Any]) -> ImplementationResult:
     fields = _numbers(body, ("energy_J", "energy_low_J", "energy_high_J"))
     fields["parts"] = tuple(EnergyPart(**part) for part in body["parts"])
     fields["notes"] = tuple(body["notes"])
+    fields["delta"] = tuple(DeltaLayerResult(**item) for item in body.get("delta", ()))
     return ImplementationResult(**fields)
 
 

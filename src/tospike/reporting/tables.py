@@ -22,7 +22,10 @@ from tospike.reporting.markup import (
 )
 from tospike.reporting.palette import mode_style
 
-_MERITS = {"agreement": "share of samples on which it gives the class of the float network"}
+_MERITS = {
+    "agreement": "share of samples on which it gives the class of the float network",
+    "SNR": "power of the float network's output over that of the difference from it",
+}
 
 
 def badge(mode: str) -> Html:
@@ -108,7 +111,7 @@ def _implementation_row(
             say.DASH if item.activation_bits is None else str(item.activation_bits),
             item.activation_bits,
         ),
-        numbered(say.percent(value), value),
+        numbered(say.merit_text(value, say.merit_name(decision)), value),
         Cell(
             join((say.energy(item.energy_J), span("beside", f" {span_text}"))),
             say.finite(item.energy_J),

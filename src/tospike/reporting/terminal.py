@@ -19,6 +19,7 @@ from tospike.decision.record import (
     PublishedVerdict,
 )
 from tospike.errors import OptionError
+from tospike.reporting import deltas
 from tospike.reporting import published as papers
 from tospike.reporting import wording as say
 from tospike.reporting.plot import clean
@@ -56,6 +57,7 @@ def render(decision: Decision, console: Console | None = None, *, published: boo
     blocks: list[RenderableType] = [
         _verdict(decision),
         _implementations(decision, width),
+        *_deltas(decision, width),
         *_layers(decision, width),
         *_sensitivities(decision),
         *_published(decision, width, published),
@@ -177,7 +179,8 @@ def _implementations(decision: Decision, width: int) -> RenderableType:
         star = len(run) > 1 and item.evidence != "measured"
         table.add_row(*_implementation_row(item, decision, base, width, star))
     floor = any(say.below_floor(item, decision) for item in decision.implementations)
-    note = f"In brackets: {merit} below the floor of {say.percent(say.merit_floor(decision))}."
+    least = say.merit_text(say.merit_floor(decision), merit)
+    note = f"In brackets: {merit} below the floor of {least}."
     return Group(title, table, *([Text(note, style="dim")] if floor else []), Text())
 
 
@@ -197,7 +200,7 @@ def _implementation_row(
         name.append(f" ({', '.join(marks)})", style="dim")
     cells: list[RenderableType] = [name]
     if merit := say.merit_name(decision):
-        value = say.percent(say.merit(item, merit))
+        value = say.merit_text(say.merit(item, merit), merit)
         low = say.below_floor(item, decision)
         cells.append(Text(f"({value})", style="dim") if low else Text(f"{value} "))
     cells.append(Text(say.energy(item.energy_J), style="bold" if won else ""))
@@ -221,15 +224,88 @@ def shown_layers(layers: tuple[LayerResult, ...]) -> list[LayerResult]:
     return [layers[i] for i in sorted(ranked)]
 
 
+def _deltas(decision: Decision, width: int) -> list[RenderableType]:
+    """Delta networks that were run: what they read, and what their layers sent."""
+    items = say.delta_runs(decision)
+    if not items:
+        return []
+    table = _table("")
+    table.add_column("delta network", overflow="fold", ratio=1)
+    merit = say.merit_name(decision)
+    for name in (merit or "accuracy", "Γ", "weights/step", "dense/read"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for item in items:
+        read, dense = item.weight_bytes_per_step, item.dense_weight_bytes_per_step
+        value = say.merit_text(say.merit(item, merit), merit)
+        table.add_row(
+            _text(item.name, "green bold" if item.name == decision.winner else "green"),
+            Text(f"({value})" if say.below_floor(item, decision) else f"{value} "),
+            Text(say.percent(deltas.sparsity(item))),
+            Text(say.traffic(read)),
+            Text(say.times(dense / read if read and dense else None)),
+        )
+    note = "Γ: share of the weights that a time step does not read; measured on the data"
+    title = Text("Delta networks (a value is sent when it has moved by more than Θ)", style="bold")
+    return [title, table, Text(note, style="dim"), Text()]
+
+
+def _delta_layers(decision: Decision, shown: list[LayerResult], width: int) -> RenderableType:
+    """Layers of a network that cannot spike: what each sent, and its energy dense and as delta."""
+    found = deltas.by_layer(decision)
+    table = _table("")
+    table.add_column("layer", overflow="fold", ratio=1)
+    names = ["synapses", "Θ", "Γ", *(["read/step"] if width >= NARROW else []), "dense", "delta"]
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("mode", no_wrap=True)
+    for layer in shown:
+        one = found.get(layer.name)
+        read = [say.traffic(one.weight_bytes_per_step if one else None)]
+        table.add_row(
+            _text(layer.name),
+            say.amount(layer.n_synapses),
+            deltas.theta_text(one.threshold) if one else say.DASH,
+            say.percent(one.temporal_sparsity) if one else say.DASH,
+            *(read if width >= NARROW else []),
+            say.energy(layer.energy_ann_J),
+            say.energy(layer.energy_delta_J),
+            _mode(layer.mode),
+        )
+    return table
+
+
 def _layers(decision: Decision, width: int) -> list[RenderableType]:
     if not decision.layers:
         return []
     shown = shown_layers(decision.layers)
+    spikes = any(say.finite(layer.spikes_per_synapse) is not None for layer in shown)
+    item = say.shown_delta(decision)
+    if item is not None and not spikes:
+        title = f"Layers of “{item.name}” (energy of the dense reference and as delta layer)"
+        blocks: list[RenderableType] = [
+            _text(title, "bold"),
+            _delta_layers(decision, shown, width),
+            *(_text(text, "dim") for text in deltas.in_words(decision)[2:]),
+        ]
+    else:
+        blocks = [
+            Text("Layers (break-even: spiking wins with fewer spikes per synapse)", style="bold"),
+            _break_even_layers(shown, width, spikes),
+        ]
     left_out = len(decision.layers) - len(shown)
-    title = Text("Layers (break-even: spiking wins with fewer spikes per synapse)", style="bold")
+    if left_out:
+        blocks.append(
+            Text(f"{left_out} layers with fewer synapses are left out here.", style="dim")
+        )
+    if not any(layer.eligible for layer in decision.layers):
+        reasons = dict.fromkeys(layer.why_not for layer in decision.layers if layer.why_not)
+        blocks.append(_text("No layer can receive spikes: " + "; ".join(reasons), "dim"))
+    return [*blocks, Text()]
+
+
+def _break_even_layers(shown: list[LayerResult], width: int, spikes: bool) -> RenderableType:
     table = _table("")
     table.add_column("layer", overflow="fold", ratio=1)
-    spikes = any(say.finite(layer.spikes_per_synapse) is not None for layer in shown)
     names = ["synapses", *(["zeros"] if width >= NARROW else [])]
     names += ["spikes/syn", "break-even", "distance"] if spikes else ["break-even"]
     for name in names:
@@ -250,15 +326,7 @@ def _layers(decision: Decision, width: int) -> list[RenderableType]:
         if half:
             cells.append(_bar(layer, half))
         table.add_row(*cells, _mode(layer.mode))
-    blocks: list[RenderableType] = [title, table]
-    if left_out:
-        blocks.append(
-            Text(f"{left_out} layers with fewer synapses are left out here.", style="dim")
-        )
-    if not any(layer.eligible for layer in decision.layers):
-        reasons = dict.fromkeys(layer.why_not for layer in decision.layers if layer.why_not)
-        blocks.append(_text("No layer can receive spikes: " + "; ".join(reasons), "dim"))
-    return [*blocks, Text()]
+    return table
 
 
 def _side(layer: LayerResult) -> str:

@@ -87,6 +87,39 @@ def amount(value: float | None) -> str:
     return f"{found:g}" if abs(found) < 1000 and found == int(found) else si(found, "").strip()
 
 
+def traffic(value: float | None) -> str:
+    """Bytes per step: "937 kB"."""
+    number = finite(value)
+    return DASH if number is None else si(number, "B")
+
+
+def saving(item: ImplementationResult) -> str:
+    """ "2.86 times less than dense"; "as much as dense" where nothing is saved."""
+    read, dense = finite(item.weight_bytes_per_step), finite(item.dense_weight_bytes_per_step)
+    if not read or not dense:
+        return DASH if read is None else "nothing read"
+    return f"{dense / read:.3g} times less than dense" if read < dense else "as much as dense"
+
+
+def delta_runs(decision: Decision) -> list[ImplementationResult]:
+    """The delta networks that were run on the data."""
+    return [item for item in decision.implementations if item.delta]
+
+
+def shown_delta(decision: Decision) -> ImplementationResult | None:
+    """The delta network whose layers are shown: the winner, else the cheapest within the floor,
+    else the one that comes closest to it."""
+    found = delta_runs(decision)
+    won = next((item for item in found if item.name == decision.winner), None)
+    keeping = [item for item in found if meets_floor(item, decision)]
+    if won is not None or not found:
+        return won
+    if keeping:
+        return min(keeping, key=lambda item: finite(item.energy_J) or math.inf)
+    name = merit_name(decision)
+    return max(found, key=lambda item: merit(item, name) or -math.inf)
+
+
 def mode_title(mode: str) -> str:
     """Words for a mode; an unknown mode is shown as it is."""
     return MODE_TITLES.get(mode, mode)
@@ -140,22 +173,46 @@ def summary(verdict: str) -> str:
 
 
 def merit_name(decision: Decision) -> str:
-    """What quality is measured by: "accuracy", without labels "agreement", or nothing."""
-    for name in ("accuracy", "agreement"):
-        if any(finite(getattr(item, name)) is not None for item in decision.implementations):
+    """What quality is measured by: "accuracy", without labels "agreement", where the output is no
+    class score "SNR", or nothing."""
+    for name, field in (("accuracy", "accuracy"), ("agreement", "agreement"), ("SNR", "snr_db")):
+        if any(finite(getattr(item, field)) is not None for item in decision.implementations):
             return name
     return ""
 
 
 def merit(item: ImplementationResult, name: str) -> float | None:
-    """The accuracy, or the agreement with the float network, as :func:`merit_name` says."""
+    """The accuracy, the agreement with the float network or the SNR in dB, as
+    :func:`merit_name` says."""
+    if name == "SNR":
+        return finite(item.snr_db)
     return finite(item.agreement if name == "agreement" else item.accuracy)
 
 
+def merit_unit(name: str) -> str:
+    """The unit in which it is shown."""
+    return "dB" if name == "SNR" else "%"
+
+
+def merit_height(value: float, name: str) -> float:
+    """The number to show beside the unit."""
+    return value if name == "SNR" else 100 * value
+
+
+def merit_text(value: float | None, name: str) -> str:
+    """ "91.2 %", "24.1 dB"."""
+    found = finite(value)
+    if found is None:
+        return DASH
+    return f"{merit_height(found, name):.1f} {merit_unit(name)}"
+
+
 def merit_floor(decision: Decision) -> float | None:
-    """The least accuracy or agreement that the verdict asks for."""
-    agreed = merit_name(decision) == "agreement"
-    return finite(decision.agreement_floor if agreed else decision.accuracy_floor)
+    """The least accuracy, agreement or SNR that the verdict asks for."""
+    name = merit_name(decision)
+    if name == "SNR":
+        return finite(decision.snr_floor_db)
+    return finite(decision.agreement_floor if name == "agreement" else decision.accuracy_floor)
 
 
 def meets_floor(item: ImplementationResult, decision: Decision) -> bool:
