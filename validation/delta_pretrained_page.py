@@ -331,8 +331,8 @@ def resemblyzer(data: Row) -> list[str]:
         "of them far below any of these thresholds.",
         "",
         *_lstm_rows(data, cells, ("mean distance", "largest", "one reader", "other speakers")),
-        "The int8 kernels have one scale per weight column. Mean distance when one matrix of the "
-        "first layer is rounded to 8 bits:",
+        "The int8 kernels have one scale per row of the matrix. Mean distance when one matrix of "
+        "the first layer is rounded to 8 bits, with one scale per row and with one per column:",
         "",
         *table(
             ("matrix and scales", "mean distance"),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tospike.actions import ActionCounts, combine, count
+from tospike.conversion.delta.compiled import Compiled
 from tospike.equations import edgedrnn_2020 as edgedrnn
 from tospike.equations import liu_delbruck_2019 as liu
 from tospike.pricing import price
@@ -79,11 +80,11 @@ class Sent:
         return self.inputs + (self.hidden if self.recurrent else 0)
 
 
-def sent_layers(program: Any) -> list[Sent]:
+def sent_layers(program: Compiled) -> list[Sent]:
     """What the layers of a compiled program sent per step and stream."""
     made = []
-    layers = [packed.layer for engine in program._engines for packed in engine.layers]
-    for layer, seen in zip(layers, program.statistics, strict=True):
+    for packed, seen in zip(program.layers, program.statistics, strict=True):
+        layer = packed.layer
         steps = max(seen.steps, 1)
         recurrent = layer.w_h is not None
         made.append(

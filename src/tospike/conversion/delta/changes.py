@@ -34,26 +34,33 @@ class Sent:
 
 
 def reference_step(
-    value: Tensor, reference: Tensor, theta: Tensor, learnable: bool
+    value: Tensor, reference: Tensor, theta: Tensor, learnable: bool, dense: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(new reference, sent mask, |sent delta|) of one step; any shape.
 
     Gradients run through the elements that are sent and through references that are kept, as in
     the unrolled network. A learnable threshold gets its gradient from a logistic function of
-    (|delta| - theta) in place of the step, in the backward pass only.
+    (|delta| - theta) in place of the step, in the backward pass only. ``dense``: the gradient is
+    that of a network without thresholds at these values, as if each reference were its value;
+    nothing is added up while a reference is held.
     """
     delta = value - reference
     size = delta.abs()
     sent = size > theta
     if not learnable:
-        return torch.where(sent, value, reference), sent, torch.where(sent, size, 0.0)
+        kept = torch.where(sent, value, reference)
+        if dense:
+            kept = value + (kept - value).detach()
+        return kept, sent, torch.where(sent, size, 0.0)
     width = (SOFTNESS * theta.detach().abs()).clamp_min(1e-6)
     soft = torch.sigmoid((size - theta) / width)
     gate = sent.to(value.dtype) + soft - soft.detach()
     return reference + gate * delta, sent, gate * size
 
 
-def references(sequence: Tensor, theta: Tensor, learnable: bool = False) -> tuple[Tensor, Sent]:
+def references(
+    sequence: Tensor, theta: Tensor, learnable: bool = False, dense: bool = False
+) -> tuple[Tensor, Sent]:
     """References of every step of a sequence (T, ...) that starts from references of zero."""
     if not learnable and float(theta.max()) == 0.0:
         # Every change is sent, so the reference is the value; only the counting is left.
@@ -64,7 +71,7 @@ def references(sequence: Tensor, theta: Tensor, learnable: bool = False) -> tupl
     kept, count = [], 0
     total = sequence.new_zeros(())
     for value in sequence:
-        reference, sent, size = reference_step(value, reference, theta, learnable)
+        reference, sent, size = reference_step(value, reference, theta, learnable, dense)
         kept.append(reference)
         count += int(torch.count_nonzero(sent))
         total = total + size.sum()

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from tospike.conversion.delta.changes import Sent, checked_theta, reference_step, references
 from tospike.conversion.delta.quantisation import FLOAT, Quantisation
+from tospike.conversion.delta.recording import note
 from tospike.errors import ConversionError, DataError, OptionError
 from tospike.kernels.delta.record import Kind
 
@@ -92,6 +93,7 @@ class _DeltaRecurrent(nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
         self.learnable, self.quantisation = learnable, quantisation
+        self.dense_gradient = False  # see reference_step; the training sets it
         rows = self.gates * hidden_size
         for level in range(num_layers):
             columns = input_size if level == 0 else hidden_size
@@ -114,7 +116,10 @@ class _DeltaRecurrent(nn.Module):
     def extra_repr(self) -> str:
         theta_x, theta_h = (
             ", ".join(f"{float(value):g}" for value in theta)
-            for theta in (self.get_parameter("theta_x"), self.get_parameter("theta_h"))
+            for theta in (
+                self.get_parameter("theta_x").detach(),
+                self.get_parameter("theta_h").detach(),
+            )
         )
         size = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
         return f"{size}, theta_x=({theta_x}), theta_h=({theta_h})"
@@ -122,6 +127,7 @@ class _DeltaRecurrent(nn.Module):
     def forward(self, x: Tensor, state: Tensor | tuple[Tensor, Tensor] | None = None):  # type: ignore[no-untyped-def]
         """As the layer of torch: (T, B, I), (B, T, I) or (T, I) -> (outputs, final state)."""
         trace = self.trace(x, state)
+        note(self, trace)
         return trace.output, trace.state
 
     def trace(self, x: Tensor, state: Tensor | tuple[Tensor, Tensor] | None = None) -> Trace:
@@ -187,13 +193,15 @@ class _DeltaRecurrent(nn.Module):
         theta_x, theta_h = (
             self.get_parameter(name)[level].abs() for name in ("theta_x", "theta_h")
         )
-        kept, sent_x = references(q.activation(x), theta_x, self.learnable)
+        kept, sent_x = references(q.activation(x), theta_x, self.learnable, self.dense_gradient)
         from_x = F.linear(kept, w_x, b_x)
         reference = torch.zeros_like(h)
         count, l1 = 0, h.new_zeros(())
         outputs = []
         for now in from_x:
-            reference, sent, size = reference_step(h, reference, theta_h, self.learnable)
+            reference, sent, size = reference_step(
+                h, reference, theta_h, self.learnable, self.dense_gradient
+            )
             count += int(torch.count_nonzero(sent))
             l1 = l1 + size.sum()
             h, c = self._cell(now, F.linear(reference, w_h, b_h), h, c)
@@ -276,18 +284,23 @@ class DeltaLinear(nn.Linear):
     ) -> None:
         super().__init__(in_features, out_features, bias)
         self.learnable, self.batch_first, self.quantisation = learnable, batch_first, quantisation
+        self.dense_gradient = False
         value = torch.tensor([checked_theta(theta_x, "theta_x")])
         self.theta_x = nn.Parameter(value, requires_grad=learnable)
 
     def forward(self, input: Tensor) -> Tensor:
         """The outputs of every step."""
-        return self.trace(input).output
+        trace = self.trace(input)
+        note(self, trace)
+        return trace.output
 
     def trace(self, input: Tensor) -> Trace:
         """The forward pass with what was sent."""
         q = self.quantisation
         values = input.transpose(0, 1) if self.batch_first and input.ndim > 2 else input
-        kept, sent = references(q.activation(values), self.theta_x[0].abs(), self.learnable)
+        kept, sent = references(
+            q.activation(values), self.theta_x[0].abs(), self.learnable, self.dense_gradient
+        )
         output = F.linear(kept, q.weight(self.weight), self.bias)
         if self.batch_first and input.ndim > 2:
             output = output.transpose(0, 1)
