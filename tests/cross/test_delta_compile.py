@@ -13,6 +13,7 @@ from tospike.conversion.delta.compiled import compile as compile_network
 from tospike.conversion.delta.layers import DeltaGRU, DeltaLinear, DeltaLSTM
 from tospike.conversion.delta.replace import delta_network
 from tospike.errors import ConversionError, DataError, OptionError
+from tospike.kernels.delta import engine
 
 
 class Tagger(nn.Module):
@@ -115,3 +116,44 @@ def test_a_bad_input_does_not_move_the_state() -> None:
         compiled.step([1.0, np.nan, 0.0])
     for before, after in zip(kept[0], compiled.state[0], strict=True):
         np.testing.assert_array_equal(before.memory, after.memory)
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Linear(3, 40), nn.Sigmoid(), nn.GRU(40, 24), nn.Linear(24, 5))
+
+
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Tanh()])
+def test_results_go_into_a_given_array(last: nn.Module) -> None:
+    # the last stage is an engine once, a function once
+    compiled, twin = (compile_network(nn.Sequential(network(), last)) for _ in range(2))
+    x, out = np.random.default_rng(0).standard_normal((20, 3)), np.empty((20, 5), np.float32)
+    assert compiled.run(x, out) is out
+    np.testing.assert_array_equal(out, twin.run(x))
+    one = np.empty(5, np.float32)
+    assert compiled.step(x[0], out=one) is one
+    np.testing.assert_array_equal(one, twin.step(x[0]))
+
+
+def test_an_array_that_does_not_fit_is_refused_before_anything_moves() -> None:
+    compiled, twin = compile_network(network()), compile_network(network())
+    x = np.ones(3, np.float32)
+    for out in (np.empty(4, np.float32), np.empty(5), np.empty(10, np.float32)[::2]):
+        with pytest.raises(DataError, match=r"float32 array of shape \(5,\)"):
+            compiled.step(x, out)
+    np.testing.assert_array_equal(compiled.step(x), twin.step(x))
+
+
+def test_two_threads_give_the_bits_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "HELPER_PAYS_BYTES", 0)
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    one, two = (compile_network(network(), threads=n).run(x) for n in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    with pytest.raises(OptionError, match="threads is 3"):
+        compile_network(network(), threads=3)
+
+
+def test_the_packed_layers_are_public() -> None:
+    layers = compile_network(network(), storage="int8").layers
+    assert [one.layer.kind for one in layers] == ["linear", "gru", "linear"]
+    assert [one.x.columns.dtype for one in layers] == [np.int8] * 3

@@ -12,6 +12,7 @@ import pytest
 from tospike.errors import DataError, OptionError
 from tospike.kernels.delta import STORAGES, DeltaEngine, DeltaLayer
 from tospike.kernels.delta import engine as engine_module
+from tospike.kernels.delta.packed import stored_weights
 from tospike.kernels.delta.record import GATES
 
 
@@ -128,3 +129,39 @@ def test_bad_thresholds_and_threads_are_refused() -> None:
         assert part in str(caught.value)
     with pytest.raises(OptionError, match="threads is 3"):
         DeltaEngine([layer("gru", 8, 24)], threads=3)
+
+
+@pytest.mark.parametrize("theta", [0.0, 1 / 16])
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("kind", list(GATES))
+def test_products_of_many_steps_give_the_bits_of_single_steps(
+    kind: str, storage: str, theta: float
+) -> None:
+    # more columns than a panel has, rows that are no multiple of 16, steps no multiple of 6
+    stack = [layer(kind, 300, 37, theta=theta), layer(kind, 37, 21, theta=theta)]
+    whole, single, two = (
+        DeltaEngine(stack, storage=storage, streams=2, threads=n)  # type: ignore[arg-type]  # from STORAGES
+        for n in (1, 1, 2)
+    )
+    xs = noise(103, 2, 300)
+    xs[50:] = xs[50] + 0.01 * xs[50:]  # many inputs change at first, few later
+    wanted = np.stack([single.step(x) for x in xs])
+    np.testing.assert_array_equal(whole.run(xs), wanted)
+    np.testing.assert_array_equal(two.run(xs), wanted)
+    for left, right in zip(whole.state, single.state, strict=True):
+        np.testing.assert_array_equal(left.memory, right.memory)
+        np.testing.assert_array_equal(left.ref_x, right.ref_x)
+    for one, other in zip(whole.statistics, single.statistics, strict=True):
+        assert (one.sent_x, one.sent_h) == (other.sent_x, other.sent_h)
+    assert whole.statistics[0].weight_bytes < single.statistics[0].weight_bytes
+
+
+def test_int8_weights_have_one_scale_per_row() -> None:
+    # rows of very different size: 8 bits of each keep 1 part in 254 of its greatest weight
+    made = layer("gru", 40, 30)
+    wide = np.geomspace(1e-4, 10, 90).astype(np.float32)[:, None]
+    scaled = DeltaLayer("gru", made.w_x * wide, made.w_h * wide, made.b_x, made.b_h)  # type: ignore[operator]  # a GRU has w_h
+    stored = stored_weights(DeltaEngine([scaled], storage="int8").layers[0])
+    for found, weights in zip(stored, (scaled.w_x, scaled.w_h), strict=True):
+        error = np.abs(found - weights).max(axis=1)
+        assert (error <= np.abs(weights).max(axis=1) / 253).all()

@@ -98,11 +98,24 @@ def test_a_constant_input_is_sent_once() -> None:
 
 def test_bytes_are_active_columns_times_their_size() -> None:
     engine = DeltaEngine([gru(theta=1 / 8)])
-    engine.run(noise(64))
+    for x in noise(64):
+        engine.step(x)
     found = engine.statistics[0]
     column = 4 * 32  # 30 rows padded to 32 float32
     assert found.weight_bytes == (found.sent_x + found.sent_h) * column
+    assert found.sent_weight_bytes == found.weight_bytes
     assert found.dense_weight_bytes == 64 * (6 + 10) * column
+
+
+def test_a_product_of_many_steps_reads_the_input_matrix_once() -> None:
+    engine, twin = DeltaEngine([gru(theta=1 / 8)]), DeltaEngine([gru(theta=1 / 8)])
+    engine.run(noise(64))  # products of 48 and of 16 steps
+    for x in noise(64):
+        twin.step(x)
+    found, stepped = engine.statistics[0], twin.statistics[0]
+    assert (found.sent_x, found.sent_h) == (stepped.sent_x, stepped.sent_h)
+    assert found.sent_weight_bytes == stepped.sent_weight_bytes
+    assert found.weight_bytes == (2 * 6 + found.sent_h) * 4 * 32
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -72,8 +72,12 @@ def test_bytes_are_the_active_columns_times_their_size(result: dict) -> None:
     for row in ours(result):
         dense = row["layers"] * 2 * 64 * (3 * 64) * size[row["dtype"]]
         active = (2 - row["sparsity_x"] - row["sparsity_h"]) / 2
-        assert row["bytes_touched"] == pytest.approx(dense * active)
         assert row["sparsity"] == pytest.approx(1 - active)
+        if row["mode"] == "step" or row["sparsity_wanted"] >= 0.8:
+            assert row["bytes_touched"] == pytest.approx(dense * active)
+        else:
+            # many inputs change: read once for many steps
+            assert row["bytes_touched"] <= dense * active * (1 + 1e-12)
 
 
 def test_ratios_are_those_of_the_latencies(result: dict) -> None:

@@ -213,8 +213,12 @@ def _our_contenders(
         engine.run(case.sequence)
         found = engine.statistics
         steps = found[0].steps
-        row["bytes_touched"] = sum(one.weight_bytes for one in found) / steps
-        row["sparsity"] = 1 - sum(one.weight_bytes for one in found) / sum(
+        # Single steps read the columns of what is sent; a sequence may be multiplied at once.
+        read = (
+            one.sent_weight_bytes if row["mode"] == "step" else one.weight_bytes for one in found
+        )
+        row["bytes_touched"] = sum(read) / steps
+        row["sparsity"] = 1 - sum(one.sent_weight_bytes for one in found) / sum(
             one.dense_weight_bytes for one in found
         )
         row["sparsity_x"] = statistics.fmean(one.sparsity_x for one in found)

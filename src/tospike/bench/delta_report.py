@@ -151,10 +151,11 @@ def as_markdown(result: dict[str, Any]) -> str:
         "- Weights are random, inputs and hidden states have the same size. In every step the same "
         "share of the inputs changes; the thresholds of the hidden states (and of the inputs of "
         "the second layer) are found by bisection, so that they leave out the same share. "
-        "`sparsity` is what was then measured: the share of weight bytes that were not read.",
+        "`sparsity` is what was then measured: the share of weight bytes whose inputs and states "
+        "were not sent.",
         "- *step*: one call per time step, as in streaming. *sequence*: all steps are known, one "
         "call for all of them, time divided by the steps; dense tools then multiply all inputs at "
-        "once.",
+        "once, and so does ours where many of them change.",
         "- Ratios are to the fastest dense float32 peer in the same mode and with as many threads. "
         "Ideal is 1/(1 - sparsity) times its speed. int8 peers compute with activations that are "
         "rounded to 8 bits; they stand in a column of their own.",

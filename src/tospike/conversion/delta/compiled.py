@@ -19,9 +19,9 @@ from torch import nn
 from tospike.conversion.delta.chain import Clip
 from tospike.conversion.delta.layers import DeltaLinear, _DeltaRecurrent
 from tospike.conversion.delta.replace import delta_network
-from tospike.errors import ConversionError
+from tospike.errors import ConversionError, DataError
 from tospike.kernels.delta import DeltaEngine, DeltaLayer, LayerState, LayerStatistics
-from tospike.kernels.delta.packed import Accumulation
+from tospike.kernels.delta.packed import Accumulation, PackedLayer
 from tospike.kernels.delta.record import Storage
 
 Floats = NDArray[np.float32]
@@ -96,6 +96,7 @@ class Compiled:
         storage: Storage = "float32",
         accumulation: Accumulation = "float",
         fraction_bits: int = 8,
+        threads: int = 1,
     ) -> None:
         self.streams = streams
         self._stages: list[DeltaEngine | Function] = []
@@ -105,7 +106,7 @@ class Compiled:
             if pending:
                 engine = DeltaEngine(
                     list(pending), streams=streams, storage=storage, accumulation=accumulation,
-                    fraction_bits=fraction_bits,
+                    fraction_bits=fraction_bits, threads=threads,
                 )  # fmt: skip
                 self._stages.append(engine)
                 pending.clear()
@@ -130,22 +131,56 @@ class Compiled:
         """Elements of one input vector."""
         return self._engines[0].inputs
 
-    def step(self, x: ArrayLike) -> Floats:
-        """One time step: (I,) or (streams, I) -> (O,) or (streams, O)."""
-        return self._through(np.asarray(x, np.float32), "step")
+    @property
+    def outputs(self) -> int:
+        """Elements of one output vector."""
+        return self._engines[-1].outputs
 
-    def run(self, sequence: ArrayLike) -> Floats:
-        """A sequence (T, I) or (T, streams, I) -> (T, O) or (T, streams, O), from the state on."""
-        return self._through(np.asarray(sequence, np.float32), "run")
+    @property
+    def layers(self) -> tuple[PackedLayer, ...]:
+        """The layers with their weights as they are stored, from input to output."""
+        return tuple(layer for engine in self._engines for layer in engine.layers)
 
-    def _through(self, values: Floats, how: str) -> Floats:
+    def step(self, x: ArrayLike, out: Floats | None = None) -> Floats:
+        """One time step: (I,) or (streams, I) -> (O,) or (streams, O).
+
+        ``out``: C-contiguous float32 array for the result, which is then returned; without it a new
+        one is made.
+        """
+        return self._through(np.asarray(x, np.float32), "step", out)
+
+    def run(self, sequence: ArrayLike, out: Floats | None = None) -> Floats:
+        """A sequence (T, I) or (T, streams, I) -> (T, O) or (T, streams, O), from the state on.
+
+        The same numbers as T calls of :meth:`step`; ``out`` as there.
+        """
+        return self._through(np.asarray(sequence, np.float32), "run", out)
+
+    def _through(self, values: Floats, how: str, out: Floats | None) -> Floats:
+        if out is not None:
+            self._check_out(values, out)
         with self._lock:
+            last = self._stages[-1]
             for stage in self._stages:
                 if isinstance(stage, Function):
                     values = stage(values)
                 else:
-                    values = stage.step(values) if how == "step" else stage.run(values)
+                    into = out if stage is last else None
+                    values = stage.step(values, into) if how == "step" else stage.run(values, into)
+        if out is not None and out is not values:
+            out[...] = values
+            return out
         return values
+
+    def _check_out(self, values: Floats, out: Floats) -> None:
+        """Before any layer has moved on."""
+        shape = (*values.shape[:-1], self.outputs)
+        if out.shape != shape or out.dtype != np.float32 or not out.flags.carray:
+            raise DataError(
+                "run the compiled network",
+                received=f"out of shape {out.shape} and type {out.dtype}",
+                allowed=f"a writable C-contiguous float32 array of shape {shape}",
+            )
 
     def reset(self) -> None:
         """All states to where they were at the start. Statistics are kept."""
@@ -192,6 +227,7 @@ def compile(
     storage: Storage = "float32",
     accumulation: Accumulation = "float",
     fraction_bits: int = 8,
+    threads: int = 1,
 ) -> Compiled:
     """Compile a recurrent torch network into a streaming NumPy program.
 
@@ -201,7 +237,7 @@ def compile(
         ``ReLU``, ``Sigmoid``, ``Tanh``, ``Dropout`` and ``Identity``, nested as you like. Dense
         layers run with a threshold of 0: they skip only what does not change at all.
     streams : independent sequences side by side.
-    storage, accumulation, fraction_bits : see :class:`~tospike.kernels.delta.DeltaEngine`.
+    storage, accumulation, fraction_bits, threads : see :class:`~tospike.kernels.delta.DeltaEngine`.
 
     Raises
     ------
@@ -225,6 +261,7 @@ def compile(
         storage=storage,
         accumulation=accumulation,
         fraction_bits=fraction_bits,
+        threads=threads,
     )
 
 
@@ -268,8 +305,8 @@ def _recurrent(module: _DeltaRecurrent) -> list[DeltaLayer]:
                 array(f"weight_hh_l{level}"),
                 array(f"bias_ih_l{level}") if module.bias else nothing,
                 array(f"bias_hh_l{level}") if module.bias else nothing,
-                theta_x=float(abs(module.get_parameter("theta_x")[level])),
-                theta_h=float(abs(module.get_parameter("theta_h")[level])),
+                theta_x=float(abs(module.get_parameter("theta_x").detach()[level])),
+                theta_h=float(abs(module.get_parameter("theta_h").detach()[level])),
             )
         )
     return layers
@@ -279,5 +316,5 @@ def _linear(module: nn.Linear) -> DeltaLayer:
     weight = np.ascontiguousarray(module.weight.detach().float().numpy())
     nothing = np.zeros(len(weight), np.float32)
     bias = nothing if module.bias is None else module.bias.detach().float().numpy()
-    theta = float(abs(module.theta_x[0])) if isinstance(module, DeltaLinear) else 0.0
+    theta = float(abs(module.theta_x.detach()[0])) if isinstance(module, DeltaLinear) else 0.0
     return DeltaLayer("linear", weight, None, bias, nothing, theta_x=theta)

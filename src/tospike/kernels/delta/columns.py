@@ -66,8 +66,8 @@ def active(difference, theta, index):  # type: ignore[no-untyped-def]
 def add_columns(weights, index, delta, n, sums):  # type: ignore[no-untyped-def]
     """``sums = weights[index[:n]].T @ delta[:n]`` in float32.
 
-    weights (N, M), one column of the layer's matrix per row, float32, int8 (its scale folded into
-    delta), uint16 (bfloat16) or int16 (float16); sums (M,) float32, overwritten.
+    weights (N, M), one column of the layer's matrix per row, float32, int8 (without its scale),
+    uint16 (bfloat16) or int16 (float16); sums (M,) float32, overwritten.
     """
     add_rows(weights, index, delta, n, sums, 0, weights.shape[1])
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tospike.errors import DataError, OptionError
-from tospike.kernels.delta import places, sharing, steps
-from tospike.kernels.delta.packed import Accumulation, PackedLayer, pack, stored_weights
+from tospike.kernels.delta import intrinsics, products, sharing, steps
+from tospike.kernels.delta.layer import LayerBuffers, LayerState, LayerStatistics
+from tospike.kernels.delta.packed import Accumulation, PackedLayer, pack
 from tospike.kernels.delta.places import Place
 from tospike.kernels.delta.record import DeltaLayer, Storage
 
@@ -26,21 +27,7 @@ Floats = NDArray[np.float32]
 #: some 50 us, reading so much by one thread some 400 us
 HELPER_PAYS_BYTES = 2e7
 
-_KINDS = {
-    "gru": places.GRU,
-    "lstm": places.LSTM,
-    "rnn_tanh": places.TANH,
-    "rnn_relu": places.RELU,
-    "linear": places.LINEAR,
-}
 _FLOAT32 = np.dtype(np.float32)
-_STORAGES = {
-    "float32": places.FLOAT32,
-    "float16": places.FLOAT16,
-    "bfloat16": places.BFLOAT16,
-    "int8": places.INT8,
-}
-
 
 _helpers: list[ThreadPoolExecutor] = []
 _helpers_lock = threading.Lock()
@@ -58,171 +45,6 @@ def call_helper(work: Callable[..., None], *arguments: object) -> None:
 # The threads of a pool do not live on in a child process.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.clear)
-
-
-@dataclass(frozen=True, slots=True)
-class LayerStatistics:
-    """What one layer sent and read since the last reset of the statistics, all streams together.
-
-    ``sparsity_x``, ``sparsity_h``: Gamma, share of elements that were not sent; nan before the
-    first step. ``weight_bytes``: bytes of weight columns read; ``dense_weight_bytes``: what a dense
-    layer would have read in as many steps.
-    """
-
-    steps: int
-    sent_x: int
-    sent_h: int
-    sparsity_x: float
-    sparsity_h: float
-    weight_bytes: int
-    dense_weight_bytes: int
-
-
-@dataclass(frozen=True)
-class LayerState:
-    """State of one layer of all streams, each array with the streams first. Copies."""
-
-    h: NDArray[np.generic]
-    c: NDArray[np.generic]
-    ref_x: NDArray[np.generic]
-    ref_h: NDArray[np.generic]
-    memory: NDArray[np.generic]
-
-
-class _Layer:
-    """Parameters and buffers of one layer; the buffers belong to one engine."""
-
-    def __init__(self, packed: PackedLayer, streams: int) -> None:
-        layer = packed.layer
-        self.packed = packed
-        self.kind = _KINDS[layer.kind]
-        self.exact = packed.accumulation == "integer"
-        size = layer.hidden
-        self.grid = np.float32(2.0**packed.fraction_bits)
-        self.bias = _bias(layer)
-        reference: Any = np.int32 if self.exact else np.float32
-        self.h = np.zeros((streams, size), np.float32)
-        self.c = np.zeros((streams, size), np.float32)
-        self.ref_x = np.zeros((streams, layer.inputs), reference)
-        self.ref_h = np.zeros((streams, size), reference)
-        shape = (streams, 2, layer.gates * size) if self.exact else (streams, len(self.bias))
-        self.memory: NDArray[np.float64] = np.zeros(shape, np.float64)
-        self.sent = np.zeros(3, np.int64)
-        self.numbers = np.zeros(3, np.float32)
-        self.set_thresholds(layer.theta_x, layer.theta_h)
-        rows = packed.x.columns.shape[1]
-        room = max(layer.inputs, size) + 16
-        self.scratch: dict[Place, NDArray[Any]] = {
-            Place.GATES: np.zeros(len(self.bias), np.float32),
-            Place.SUMS_X: np.zeros(rows, reference),
-            Place.SUMS_H: np.zeros(rows, reference),
-            Place.INDEX: np.zeros(room, np.int64),
-            Place.DELTA: np.zeros(room, np.int16 if self.exact else np.float32),
-            Place.INDEX_H: np.zeros(room, np.int64),
-            Place.DELTA_H: np.zeros(room, np.int16 if self.exact else np.float32),
-            Place.DIFFERENCE: np.zeros(room, reference),
-            Place.COUNTS: np.zeros(2, np.int64),
-        }
-        self.reset()
-
-    def set_thresholds(self, theta_x: float, theta_h: float) -> None:
-        self.thresholds = theta_x, theta_h
-        # On the grid a delta is a whole number of steps: |k| > theta 2^f.
-        unit = self.grid if self.exact else np.float32(1)
-        self.numbers[:] = theta_x * unit, theta_h * unit, self.grid
-
-    def place(self) -> NDArray[np.int64]:
-        """Row of the table of the kernels: sizes, and addresses of arrays that live with self."""
-        packed, layer = self.packed, self.packed.layer
-        storage = places.EXACT if self.exact else _STORAGES[packed.storage]
-        # A linear layer has no second matrix; the kernels never read this address.
-        other = packed.h or packed.x
-        row = np.zeros(len(Place), np.int64)
-        sizes = {
-            Place.KIND: self.kind,
-            Place.STORAGE: storage,
-            Place.INPUTS: layer.inputs,
-            Place.HIDDEN: layer.hidden,
-            Place.ROWS: packed.x.columns.shape[1],
-            Place.STATES: len(self.bias),
-            Place.LIMIT: packed.limit,
-        }
-        arrays: dict[Place, NDArray[Any]] = {
-            Place.WEIGHTS_X: packed.x.columns,
-            Place.WEIGHTS_H: other.columns,
-            Place.SCALE_X: packed.x.scale,
-            Place.SCALE_H: other.scale,
-            Place.H: self.h,
-            Place.C: self.c,
-            Place.REF_X: self.ref_x,
-            Place.REF_H: self.ref_h,
-            Place.MEMORY: self.memory,
-            Place.BIAS: self.bias,
-            Place.SENT: self.sent,
-            Place.NUMBERS: self.numbers,
-            **self.scratch,
-        }
-        for name, size in sizes.items():
-            row[name] = size
-        for name, array in arrays.items():
-            row[name] = array.ctypes.data
-        return row
-
-    def reset(self) -> None:
-        for array in (self.h, self.c, self.ref_x, self.ref_h):
-            array[:] = 0
-        self.memory[:] = 0 if self.exact else self.bias
-
-    def refresh(self) -> None:
-        if self.exact:
-            return
-        w_x, w_h = (
-            None if matrix is None else matrix.astype(np.float64)
-            for matrix in stored_weights(self.packed)
-        )
-        size = self.packed.layer.hidden
-        self.memory[:] = self.bias
-        if w_x is not None:
-            self.memory[:, : len(w_x)] += self.ref_x @ w_x.T
-        if w_h is None:
-            return
-        from_h = self.ref_h @ w_h.T
-        if self.kind == places.GRU:
-            self.memory[:, : 2 * size] += from_h[:, : 2 * size]
-            self.memory[:, 3 * size :] += from_h[:, 2 * size :]
-        else:
-            self.memory += from_h
-
-    def bytes_read(self) -> int:
-        """Since the last reset of the statistics."""
-        read = int(self.sent[0]) * self.packed.x.bytes_per_column
-        if self.packed.h is not None:
-            read += int(self.sent[1]) * self.packed.h.bytes_per_column
-        return read
-
-    def statistics(self) -> LayerStatistics:
-        layer, packed = self.packed.layer, self.packed
-        sent_x, sent_h, count = (int(number) for number in self.sent)
-        recurrent = packed.h is not None
-        nothing = float("nan")
-        return LayerStatistics(
-            steps=count,
-            sent_x=sent_x,
-            sent_h=sent_h,
-            sparsity_x=1 - sent_x / (count * layer.inputs) if count else nothing,
-            sparsity_h=1 - sent_h / (count * layer.hidden) if count and recurrent else nothing,
-            weight_bytes=self.bytes_read(),
-            dense_weight_bytes=count * packed.weight_bytes,
-        )
-
-
-def _bias(layer: DeltaLayer) -> Floats:
-    """Biases in the order of the memories."""
-    size = layer.hidden
-    if layer.kind != "gru":
-        return np.ascontiguousarray(layer.b_x + layer.b_h, np.float32)
-    both = layer.b_x[: 2 * size] + layer.b_h[: 2 * size]
-    return np.concatenate([both, layer.b_x[2 * size :], layer.b_h[2 * size :]]).astype(np.float32)
 
 
 class DeltaEngine:
@@ -267,7 +89,7 @@ class DeltaEngine:
         self.streams = streams
         self.threads = threads
         self._layers = [
-            _Layer(pack(layer, storage, accumulation, fraction_bits=fraction_bits), streams)
+            LayerBuffers(pack(layer, storage, accumulation, fraction_bits=fraction_bits), streams)
             for layer in layers
         ]
         self._prepare()
@@ -279,6 +101,7 @@ class DeltaEngine:
         # what goes from layer to layer
         self._between = np.zeros((2, steps.CHUNK * self.streams * widest), np.float32)
         self._table = np.stack([layer.place() for layer in self._layers])
+        self._many: tuple[Floats, ...] | None = None
         self._control = np.zeros(sharing.CONTROL_WORDS, np.int64)
         self._control_address = self._control.ctypes.data
         dense = float(sum(layer.packed.weight_bytes for layer in self._layers))
@@ -294,6 +117,20 @@ class DeltaEngine:
         # shape of a step without the axis of the streams, which only a single stream may leave out
         self._one_in = (self._in,) if self.streams == 1 else None
         self._one_out = (self._out,)
+
+    def _prepare_many(self, count: int) -> None:
+        """Room for products of many steps, at the first call that has enough of them."""
+        if count < intrinsics.TIMES:
+            return
+        inputs = max(layer.packed.layer.inputs for layer in self._layers)
+        rows = max(layer.packed.x.columns.shape[1] for layer in self._layers)
+        self._many = tuple(
+            np.zeros(size, np.float32)
+            for size in (steps.CHUNK * inputs, steps.CHUNK * rows, sharing.PARTS * products.PANEL)
+        )
+        names = Place.DELTAS, Place.PRODUCTS, Place.PANELS
+        for name, array in zip(names, self._many, strict=True):
+            self._table[:, name] = array.ctypes.data
 
     @property
     def layers(self) -> tuple[PackedLayer, ...]:
@@ -335,7 +172,8 @@ class DeltaEngine:
     def run(self, sequence: ArrayLike, out: Floats | None = None) -> Floats:
         """A sequence (T, I) or (T, streams, I) -> outputs of every step, continuing from the state.
 
-        The same numbers as T calls of :meth:`step`; ``out`` as there.
+        The same numbers as T calls of :meth:`step`; ``out`` as there. With float accumulation the
+        input part of up to 48 steps becomes one matrix product where that is faster.
         """
         array = np.ascontiguousarray(sequence, np.float32)
         if array.ndim == 2 and self.streams == 1:
@@ -373,6 +211,8 @@ class DeltaEngine:
         if len(shape) > 1:
             x, flat = x.reshape(-1), out.reshape(-1)
         with self._lock:
+            if self._many is None and len(shape) > 1:
+                self._prepare_many(x.size // (self.streams * self._in))
             bad = self._shared(x, flat) if self._shares else steps.run(self._table, 0, x, flat)
         if bad:
             every = x.reshape(-1, self.streams, self._in)
@@ -389,7 +229,7 @@ class DeltaEngine:
     def _shared(self, x: Floats, out: Floats) -> int:
         """The same with a helper, if so many weights are to be read that it pays."""
         count = x.size // (self.streams * self._in)
-        before = self._bytes_read()
+        before = self._bytes_sent()
         if self._bytes_per_step * count < HELPER_PAYS_BYTES:
             bad: int = steps.run(self._table, 0, x, out)
         else:
@@ -401,11 +241,11 @@ class DeltaEngine:
                 # The helper, which may not even have begun, goes home.
                 self._control[0] = generation + 1
         if count and not bad:
-            self._bytes_per_step = (self._bytes_read() - before) / count
+            self._bytes_per_step = (self._bytes_sent() - before) / count
         return bad
 
-    def _bytes_read(self) -> int:
-        return sum(layer.bytes_read() for layer in self._layers)
+    def _bytes_sent(self) -> int:
+        return sum(layer.column_bytes(int(layer.sent[0])) for layer in self._layers)
 
     def reset(self) -> None:
         """State and references to zero, memories to the biases. Statistics are kept."""
@@ -472,7 +312,7 @@ class DeltaEngine:
 
     def __getstate__(self) -> dict[str, Any]:
         # The addresses in the table hold only here.
-        left_out = ("_lock", "_table", "_between", "_control")
+        left_out = ("_lock", "_table", "_between", "_many", "_control")
         return {key: value for key, value in self.__dict__.items() if key not in left_out}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:

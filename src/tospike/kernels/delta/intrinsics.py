@@ -1,6 +1,6 @@
-"""Two operations that Numba has no word for: widening of stored weights, and pairs of products.
+"""Operations that Numba has no word for: widening of stored weights, blocks of products.
 
-Both are plain LLVM vector code without a word about the machine; on x86 the compiler makes
+All are plain LLVM vector code without a word about the machine; on x86 the compiler makes
 ``vcvtph2ps`` and ``vpmaddwd`` of them, elsewhere what fits.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
@@ -24,6 +25,8 @@ _PAIRS = 4
 
 #: rows that :func:`add_products` handles at a time; columns are padded to a multiple
 BLOCK = 2 * _ROWS
+#: time steps that :func:`add_times` handles at a time: its 12 sums fill 16 vector registers
+TIMES = 6
 
 
 @operation
@@ -212,3 +215,69 @@ def _widened(builder: Any, address: Any, stored: Any) -> list[Any]:
             value = builder.fpext(value, floats)
         found.append(value)
     return found
+
+
+@operation
+def widen_block(typing: Any, stored: Any, target: Any, example: Any) -> Any:
+    """16 stored weights at address ``stored`` as float32 to address ``target``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, place, _ = arguments
+        vector = ir.VectorType(ir.FloatType(), _ROWS)
+        low = builder.inttoptr(place, vector.as_pointer())
+        for half, weights in enumerate(_widened(builder, source, example)):
+            builder.store(weights, builder.gep(low, [ir.Constant(_I32, half)]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, example), generate
+
+
+@operation
+def add_times(
+    typing: Any, products: Any, products_stride: Any, deltas: Any, deltas_stride: Any,
+    panel: Any, n: Any,
+) -> Any:  # fmt: skip
+    """``products[t, r] += sum_k panel[k, r] * deltas[t, k]`` for 6 steps t and 16 rows r, float32.
+
+    ``products``, ``deltas``: addresses of step 0, and bytes from step to step; ``panel``: address
+    of (n, 16) weights. Every sum runs over k in order, as in :func:`add_block`: the same bits.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, target_stride, source, source_stride, weights, count = arguments
+        vector = ir.VectorType(ir.FloatType(), _ROWS)
+        nothing = ir.Constant(vector, ir.Undefined)
+        zero = ir.Constant(_I32, 0)
+        rows, totals, places = [], [], []
+        for step in range(TIMES):
+            skip = builder.mul(ir.Constant(_I64, step), source_stride)
+            address = builder.add(source, skip)
+            rows.append(builder.inttoptr(address, ir.FloatType().as_pointer()))
+            skip = builder.mul(ir.Constant(_I64, step), target_stride)
+            low = builder.inttoptr(builder.add(target, skip), vector.as_pointer())
+            for half in range(2):
+                places.append(builder.gep(low, [ir.Constant(_I32, half)]))
+                totals.append(cgutils.alloca_once_value(builder, builder.load(places[-1], align=4)))  # type: ignore[no-untyped-call]  # of Numba
+        first = builder.inttoptr(weights, vector.as_pointer())
+        with cgutils.for_range(builder, count) as loop:
+            twice = builder.mul(loop.index, ir.Constant(_I64, 2))
+            pair = [
+                builder.load(
+                    builder.gep(first, [builder.add(twice, ir.Constant(_I64, half))]), align=4
+                )
+                for half in range(2)
+            ]
+            for step in range(TIMES):
+                delta = builder.load(builder.gep(rows[step], [loop.index]), align=4)
+                one = builder.insert_element(nothing, delta, zero)
+                everywhere = builder.shuffle_vector(one, nothing, _pattern([0] * _ROWS))
+                for half in range(2):
+                    place = totals[2 * step + half]
+                    product = builder.fmul(pair[half], everywhere, flags=("contract",))
+                    total = builder.fadd(builder.load(place), product, flags=("contract",))
+                    builder.store(total, place)
+        for place, total in zip(places, totals, strict=True):
+            builder.store(builder.load(total), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), generate

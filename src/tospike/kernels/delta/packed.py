@@ -21,8 +21,7 @@ class PackedMatrix:
 
     ``columns`` (N, M): row j is column j of the matrix, M padded to a multiple of 16; dtype
     float32, int8, int16 (float16) or uint16 (bfloat16, in the order of :func:`to_pairs`).
-    ``scale``: (N,) per column for float accumulation, (M,) per row for integer accumulation, all 1
-    where the storage has no scale.
+    ``scale``: (M,) float32 per row, all 1 where the storage has no scale.
     """
 
     columns: NDArray[np.generic]
@@ -65,9 +64,9 @@ def pack(
 ) -> PackedLayer:
     """Weights column-major in ``storage``.
 
-    int8: symmetric, 127 levels each side; one scale per column with float accumulation, one per
-    row with integer accumulation (a sum over columns must share its scale). ``fraction_bits`` = 8
-    is the Q8.8 of EdgeDRNN.
+    int8: symmetric, 127 levels each side, one scale per row of the matrix, so per gate of a unit:
+    the columns are added as they are and the sum is scaled. ``fraction_bits`` = 8 is the Q8.8 of
+    EdgeDRNN.
 
     Raises
     ------
@@ -85,30 +84,28 @@ def pack(
         reasons.append(f"fraction_bits is {fraction_bits}; it must be from 0 to 14")
     if reasons:
         raise OptionError("pack a delta layer", reasons=reasons)
-    per_row = accumulation == "integer"
     widest = max(layer.inputs, layer.hidden)
     return PackedLayer(
         layer,
         storage,
         accumulation,
-        _matrix(layer.w_x, storage, per_row),
-        None if layer.w_h is None else _matrix(layer.w_h, storage, per_row),
+        _matrix(layer.w_x, storage),
+        None if layer.w_h is None else _matrix(layer.w_h, storage),
         fraction_bits,
         min(32767, (2**31 - 1) // (127 * widest)),
     )
 
 
-def _matrix(weights: NDArray[np.float32], storage: Storage, per_row: bool) -> PackedMatrix:
+def _matrix(weights: NDArray[np.float32], storage: Storage) -> PackedMatrix:
     rows, columns = weights.shape
     padded = np.zeros((columns, -(-rows // BLOCK) * BLOCK), np.float32)
     padded[:, :rows] = weights.T
     if storage == "int8":
-        axis = 0 if per_row else 1
-        scale = np.abs(padded).max(axis=axis, keepdims=True) / np.float32(127)
+        scale = np.abs(padded).max(axis=0) / np.float32(127)
         scale[scale == 0] = 1
         levels = np.clip(np.rint(padded / scale), -127, 127).astype(np.int8)
-        return PackedMatrix(levels, scale.ravel().astype(np.float32))
-    one = np.ones(columns, np.float32)
+        return PackedMatrix(levels, scale.astype(np.float32))
+    one = np.ones(padded.shape[1], np.float32)
     if storage == "float16":
         if np.abs(padded).max() > np.finfo(np.float16).max:
             raise OptionError(
@@ -158,8 +155,7 @@ def stored_weights(packed: PackedLayer) -> tuple[NDArray[np.float32], NDArray[np
             plain_order = from_pairs(columns.astype(np.uint16))
             wide = (plain_order.astype(np.uint32) << np.uint32(16)).view(np.float32)
         elif packed.storage == "int8":
-            shape = (1, -1) if packed.accumulation == "integer" else (-1, 1)
-            wide = columns.astype(np.float32) * matrix.scale.reshape(shape)
+            wide = columns.astype(np.float32) * matrix.scale
         else:
             wide = columns.astype(np.float32)
         return np.ascontiguousarray(wide.T[:rows])

@@ -5,7 +5,7 @@ Handing over some twenty arrays would cost more than a small layer does.
 Buffers of one layer; those with a leading B exist once per stream:
 
     weights_x (I, P), weights_h (H, P)   columns, see :mod:`~tospike.kernels.delta.packed`
-    scale_x, scale_h                     float32 per column, or per row (integer accumulation)
+    scale_x, scale_h (P,)                float32 per row; read with int8 only
     h, c (B, H)                          state, float32
     ref_x (B, I), ref_h (B, H)           what was last sent; float32, or int32 on the grid
     memory                               pre-activation memories, float64: in float32 their
@@ -19,9 +19,15 @@ Buffers of one layer; those with a leading B exist once per stream:
     index, delta, index_h, delta_h       scratch: what is sent of the inputs, and of the states
     difference                           scratch; all five 16 longer than the longer of I and H
     counts (2,)                          how many of each are sent in this step; int64
-    sent (3,)                            counters: elements of x, of h, steps; int64
+    sent (4,)                            counters: elements of x, of h, steps, columns of x read;
+                                         int64
     numbers (3,)                         theta_x, theta_h, steps of the grid per unit; float32
     output (CHUNK B H,)                  what goes to the next layer; float32
+    deltas (CHUNK, I), products (CHUNK, P), panels   scratch of
+                                         :mod:`~tospike.kernels.delta.products`, float32; 0 until
+                                         a call has enough steps
+    steps                                of the product that is asked for
+    work                                 what :func:`~tospike.kernels.delta.sharing.add_all` does
 """
 
 from __future__ import annotations
@@ -31,6 +37,8 @@ from enum import IntEnum
 #: kinds of layers, and how weights are stored: values of KIND and STORAGE
 GRU, LSTM, TANH, RELU, LINEAR = range(5)
 FLOAT32, FLOAT16, BFLOAT16, INT8, EXACT = range(5)
+#: values of WORK: sums of inputs and states, sums of states alone, products of many steps
+BOTH, STATES_ONLY, MANY_STEPS = range(3)
 
 
 class Place(IntEnum):
@@ -66,6 +74,11 @@ class Place(IntEnum):
     INDEX_H = 27
     DELTA_H = 28
     COUNTS = 29
+    DELTAS = 30
+    PRODUCTS = 31
+    PANELS = 32
+    STEPS = 33
+    WORK = 34
 
 
 # As plain constants, which is what the kernels can use.
@@ -73,5 +86,5 @@ class Place(IntEnum):
     KIND, STORAGE, INPUTS, HIDDEN, ROWS, STATES, LIMIT, WEIGHTS_X, WEIGHTS_H,
     SCALE_X, SCALE_H, H, C, REF_X, REF_H, MEMORY, BIAS, GATES,
     SUMS_X, SUMS_H, INDEX, DELTA, DIFFERENCE, SENT, NUMBERS, STREAMS, OUTPUT,
-    INDEX_H, DELTA_H, COUNTS,
+    INDEX_H, DELTA_H, COUNTS, DELTAS, PRODUCTS, PANELS, STEPS, WORK,
 ) = (int(place) for place in Place)  # fmt: skip

@@ -1,8 +1,9 @@
-"""The sums of active columns of one step, by one thread or shared by two.
+"""The sums of active columns of one step, or products of many, by one thread or shared by two.
 
-The thread that runs the steps publishes four parts (two matrices, two halves of the rows); whoever
-is free takes the next one. The helper may come late, or never: then the first thread does all four.
-So nothing waits for a thread that may not be there, and a wait lasts one part at most.
+The thread that runs the steps publishes four parts (two matrices, two halves of the rows; or four
+quarters of the rows of a product); whoever is free takes the next one. The helper may come late, or
+never: then the first thread does all four. So nothing waits for a thread that may not be there, and
+a wait lasts one part at most.
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ from tospike.kernels.delta import places
 from tospike.kernels.delta.atomics import give_way, increment, load, store, take
 from tospike.kernels.delta.columns import add_rows, add_rows_exact
 from tospike.kernels.delta.intrinsics import BLOCK, carray, pointer
-from tospike.kernels.delta.places import BFLOAT16, EXACT, FLOAT16, FLOAT32, LINEAR
+from tospike.kernels.delta.places import (
+    BFLOAT16,
+    BOTH,
+    EXACT,
+    FLOAT16,
+    FLOAT32,
+    LINEAR,
+    MANY_STEPS,
+)
+from tospike.kernels.delta.products import PANEL, multiply
 
 #: control words, in bytes: a cache line each. A call of the engine is a generation; NEXT is the
 #: next part to take, LIMIT the first that is not published, DONE how many are finished, LEVEL the
 #: layer of the published ones. All only grow but LEVEL.
 GENERATION, NEXT, LIMIT, DONE, LEVEL = (64 * k for k in range(5))
 CONTROL_WORDS = 5 * 8
-_PARTS = 4
+PARTS = 4
 _PATIENCE = 1000
 
 _F32, _I8, _I16, _I32 = np.float32(0), np.int8(0), np.int16(0), np.int32(0)
@@ -61,9 +71,15 @@ def add_part(place, matrix, first, last):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, boundscheck=False)
 def _numbered(place, part):  # type: ignore[no-untyped-def]
     """Part 0 to 3."""
-    rows = place[places.ROWS]
+    rows, work = place[places.ROWS], place[places.WORK]
+    if work == MANY_STEPS:
+        blocks = rows // BLOCK
+        first, last = blocks * part // PARTS * BLOCK, blocks * (part + 1) // PARTS * BLOCK
+        multiply(place, place[places.PANELS] + 4 * PANEL * part, first, last)
+        return
     half = rows // 2 // BLOCK * BLOCK
-    if part < 2 or place[places.KIND] != LINEAR:
+    wanted = work == BOTH if part < 2 else place[places.KIND] != LINEAR
+    if wanted:
         if part % 2 == 0:
             add_part(place, part // 2, 0, half)
         else:
@@ -72,15 +88,20 @@ def _numbered(place, part):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def add_all(table, level, control):  # type: ignore[no-untyped-def]
-    """All sums of a layer; ``control``: address of the control words, 0 without a helper."""
+    """What WORK of a layer says; ``control``: address of the control words, 0 without a helper."""
     place = table[level]
     if control == 0:
-        add_part(place, 0, 0, place[places.ROWS])
+        work = place[places.WORK]
+        if work == MANY_STEPS:
+            multiply(place, place[places.PANELS], 0, place[places.ROWS])
+            return
+        if work == BOTH:
+            add_part(place, 0, 0, place[places.ROWS])
         if place[places.KIND] != LINEAR:
             add_part(place, 1, 0, place[places.ROWS])
         return
     begin = load(control + LIMIT)
-    end = begin + _PARTS
+    end = begin + PARTS
     store(control + LEVEL, level)
     store(control + LIMIT, end)
     part = load(control + NEXT)
@@ -104,7 +125,7 @@ def assist(table, words, generation):  # type: ignore[no-untyped-def]
     while load(control + GENERATION) == generation:
         part = load(control + NEXT)
         if part < load(control + LIMIT) and take(control + NEXT, part):
-            _numbered(table[load(control + LEVEL)], part % _PARTS)
+            _numbered(table[load(control + LEVEL)], part % PARTS)
             increment(control + DONE)
             idle = 0
         else:
