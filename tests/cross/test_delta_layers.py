@@ -204,3 +204,16 @@ def test_wrong_input_says_which_shapes_are_allowed() -> None:
         DeltaGRU(3, 4, batch_first=True)(torch.zeros(5, 2, 4))
     with pytest.raises(DataError, match=r"\(1, 2, 4\)"):
         DeltaGRU(3, 4)(torch.zeros(5, 2, 3), torch.zeros(1, 3, 4))
+
+
+def test_a_change_of_exactly_the_threshold_is_not_sent_anywhere() -> None:
+    x = torch.tensor([[0.5], [1.0], [1.5]])
+    kept, sent = references(x, torch.tensor(0.5))
+    assert kept.flatten().tolist() == [0.0, 1.0, 1.0]
+    assert sent.count == 1
+    one, nothing = np.ones((1, 1), np.float32), np.zeros(1, np.float32)
+    layer = DeltaLayer("linear", one, None, nothing, nothing, theta_x=0.5)
+    for storage, accumulation in (("float32", "float"), ("int8", "integer")):
+        engine = DeltaEngine([layer], storage=storage, accumulation=accumulation)  # type: ignore[arg-type]  # both are names
+        np.testing.assert_allclose(engine.run(x.numpy())[:, 0], [0.0, 1.0, 1.0], rtol=1e-6)
+        assert engine.statistics[0].sent_x == 1
