@@ -123,7 +123,10 @@ def test_faults_that_need_the_network(claim: str, part: str) -> None:
 
 def test_sums_of_spikes_may_hold_two(tmp_path: Path) -> None:
     body = HEAD + "network: {totals: {}, residual: sew_add}\nclaimed: {}\n"
-    parse_claim(body + "snn: {timesteps: 4, virtual_steps: 1, firing_rate: 1.2}\n", name="sum")
+    claim = parse_claim(
+        body + "snn: {timesteps: 4, virtual_steps: 1, firing_rate: 1.2}\n", name="sum"
+    )
+    assert claim.form.snn.firing_rate == 1.2
 
 
 def test_a_large_file_is_not_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from tospike.cli.common import (
     progress_bars,
 )
 
+if TYPE_CHECKING:
+    from tospike.tables import Table
+
 app = typer.Typer(no_args_is_help=True, help="Measure speed against other tools.")
 
 
@@ -26,10 +29,13 @@ def bench_measure_command(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch.")] = None,
     only: Annotated[str, typer.Option(help="One network: vgg9_snn, vgg16 or gru.")] = "",
     markdown: Annotated[Path | None, typer.Option(help="Write the table here, too.")] = None,
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """Time of ts.measure over the bare forward pass, beside the peers that are installed."""
+    check_format(format, as_json)
     from tospike.bench.measure import as_markdown, bench_measure
+    from tospike.tables import print_tables
 
     result = bench_measure(rounds=rounds, threads=threads, only=only)
     if markdown is not None:
@@ -39,24 +45,39 @@ def bench_measure_command(
     if as_json:
         print_json(result)
         return
-    from rich.console import Console
-    from rich.table import Table
+    table = _measure_table(result)
+    if format is not None:
+        print_as([table], format)
+    else:
+        print_tables([table])
 
-    table = Table("network", "implementation", "median", "over bare forward", "operations")
-    for row in result["rows"]:
-        operations = row["synaptic_operations"]
-        table.add_row(
-            row["title"],
-            row["implementation"],
-            f"{row['seconds_median'] * 1e3:.1f} ms",
-            f"{row['ratio_over_bare_forward']:.2f}×",
-            f"{operations:,.1f}" if operations is not None else "-",
-        )
-    console = Console()
-    console.print(table)
-    console.print(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
-    for peer, reason in result["absent"].items():
-        console.print(f"{peer}: {reason}")
+
+def _measure_table(result: dict[str, Any]) -> Table:
+    from tospike.tables import Column, Table
+
+    return Table(
+        key="bench_measure",
+        title="Time of measuring over the bare forward pass",
+        columns=(
+            Column("title", "network"),
+            Column("implementation", "implementation"),
+            Column("seconds_median", "median", "ms", digits=3),
+            Column("ratio_over_bare_forward", "× bare forward", digits=3),
+            Column("synaptic_operations", "synaptic operations", digits=8),
+        ),
+        rows=tuple(
+            {
+                "title": row["title"],
+                "implementation": row["implementation"],
+                "seconds_median": row["seconds_median"] * 1e3,
+                "ratio_over_bare_forward": row["ratio_over_bare_forward"],
+                "synaptic_operations": row["synaptic_operations"],
+            }
+            for row in result["rows"]
+        ),
+        assumptions=(", ".join(f"{key}: {value}" for key, value in result["machine"].items()),),
+        notes=tuple(f"{peer}: {reason}" for peer, reason in result["absent"].items()),
+    )
 
 
 @app.command("delta")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tospike.papers.claim import Finding, Verdict
 from tospike.papers.reproduce import PAPERS, Reproduction
-from tospike.tables import Column, Table, as_plain
+from tospike.tables import Column, Table
 
 #: verdict -> words for people; a convention is named behind them
 WORDS: dict[Verdict, str] = {
@@ -129,8 +129,3 @@ def as_json(result: Reproduction) -> list[dict[str, Any]]:
         }
         for finding in result.findings
     ]
-
-
-def tables_json(result: Reproduction) -> list[dict[str, Any]]:
-    """The papers' own tables as plain data."""
-    return [as_plain(table) for table in result.tables]

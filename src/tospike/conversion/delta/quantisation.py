@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from tospike.errors import OptionError
@@ -76,8 +75,3 @@ FLOAT = Quantisation(fraction_bits=None, weight_bits=None)
 def _straight_through(value: Tensor, rounded: Tensor) -> Tensor:
     """``rounded`` forwards, the gradient of ``value`` backwards."""
     return value + (rounded - value).detach()
-
-
-def rounding(value: Tensor, step: float) -> Tensor:
-    """``value`` rounded to multiples of ``step``, without gradient."""
-    return torch.round(value / step) * step
