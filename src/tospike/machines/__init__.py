@@ -1,0 +1,1 @@
+"""Counting by cycle: DRAM, and accelerators. Never imports ``equations``."""
