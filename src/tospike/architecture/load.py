@@ -109,7 +109,7 @@ class _Builder:
             dataflow=model.dataflow,
             n_pe=model.n_pe,
             clock=clock,
-            zero_handling=dict(model.zero_handling),
+            zero_handling={str(k): v for k, v in model.zero_handling.items()},
             levels=tuple(levels),
             technology=model.technology,
             parameters=found,
