@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -48,6 +49,36 @@ def test_two_threads_give_the_bits_of_one(
         np.testing.assert_array_equal(two.step(x), one.step(x))
     # as text: the layer without states has a sparsity of nan
     assert str(two.statistics) == str(one.statistics)
+
+
+def test_a_helper_stays_from_step_to_step_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "HELPER_PAYS_BYTES", 0)
+    calls = []
+    call = engine_module.call_helper
+    monkeypatch.setattr(
+        engine_module, "call_helper", lambda *arguments: calls.append(1) or call(*arguments)
+    )
+    stack, xs = [layer("gru", 8, 64)], noise(2000, 8)
+    one, two = (DeltaEngine(stack, threads=n) for n in (1, 2))
+    for x in xs:
+        np.testing.assert_array_equal(two.step(x), one.step(x))
+    assert 1 <= len(calls) < len(xs)
+    deadline = time.monotonic() + 60  # the helper may still be compiling
+    while two._control[0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert two._control[0] == 0
+    np.testing.assert_array_equal(two.step(xs[0]), one.step(xs[0]))
+
+
+def test_single_steps_far_apart_wake_no_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "HELPER_PAYS_BYTES", 1e5)
+    monkeypatch.setattr(engine_module, "PAUSE", 0.0)
+    calls: list[int] = []
+    monkeypatch.setattr(engine_module, "call_helper", lambda *_: calls.append(1))
+    engine = DeltaEngine([layer("gru", 8, 64)], threads=2)  # 54 kB of weights
+    for x in noise(50, 8):
+        engine.step(x)
+    assert calls == []
 
 
 def test_many_engines_share_the_helper(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tospike.kernels.delta import STORAGES, DeltaEngine, DeltaLayer, reference
-from tospike.kernels.delta.columns import add_columns, add_columns_exact
-from tospike.kernels.delta.packed import stored_weights, to_bfloat16
+from tospike.kernels.delta.columns import active, add_columns, add_columns_exact
+from tospike.kernels.delta.intrinsics import INT8_UNIT
+from tospike.kernels.delta.packed import (
+    from_pairs,
+    from_words,
+    stored_weights,
+    to_bfloat16,
+    to_pairs,
+    to_words,
+)
 from tospike.kernels.delta.record import GATES
 
 KINDS = tuple(GATES)
@@ -112,28 +120,69 @@ def test_threshold_zero_is_the_dense_layer_of_torch(
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_integer_sums_are_exact(n: int, rows: int, seed: int, extreme: bool) -> None:
     rng = np.random.default_rng(seed)
-    weights = rng.integers(-127, 128, (50, 16 * rows)).astype(np.int8)
+    weights = rng.integers(-127, 128, (50, 32 * rows)).astype(np.int8)
     limit = 32767
-    delta = np.zeros(n + 8, np.int16)
+    delta = np.zeros(n + 1, np.int16)
     delta[:n] = rng.choice([-limit, limit], n) if extreme else rng.integers(-limit, limit + 1, n)
-    index = np.zeros(n + 8, np.int64)
+    index = np.zeros(n + 1, np.int64)
     index[:n] = rng.choice(50, n, replace=False)
-    sums = np.full(16 * rows, 7, np.int32)
+    sums = np.full(32 * rows, 7, np.int32)
     wanted = weights[index[:n]].astype(object).T @ delta[:n].astype(object) if n else 0
     add_columns_exact(weights, index, delta, n, sums)
     assert (sums.astype(object) == wanted).all()
 
 
-@given(n=st.integers(0, 37), rows=st.integers(1, 70), seed=st.integers(0, 2**16))
+@given(n=st.integers(0, 37), rows=st.integers(1, 5), seed=st.integers(0, 2**16))
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_float_sums_agree_with_a_matrix_product(n: int, rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    weights = rng.standard_normal((40, rows)).astype(np.float32)
+    weights = rng.standard_normal((40, 16 * rows)).astype(np.float32)
     index, delta = rng.permutation(40)[:n], rng.standard_normal(n).astype(np.float32)
-    sums = np.full(rows, 7, np.float32)
+    sums = np.full(16 * rows, 7, np.float32)
     add_columns(weights, index, delta, n, sums)
     wanted = weights[index].astype(np.float64).T @ delta
     np.testing.assert_allclose(sums, wanted, atol=1e-5)
+
+
+@given(n=st.integers(0, 37), rows=st.integers(1, 5), seed=st.integers(0, 2**16))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_float_sums_of_int8_weights_agree_with_a_matrix_product(
+    n: int, rows: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-127, 128, (40, 32 * rows)).astype(np.int8)
+    index, delta = rng.permutation(40)[:n], rng.standard_normal(n).astype(np.float32)
+    sums = np.full(32 * rows, 7, np.float32)
+    add_columns(to_words(weights), index, delta / np.float32(INT8_UNIT), n, sums)
+    wanted = weights[index].astype(np.float64).T @ delta
+    np.testing.assert_allclose(sums, wanted, atol=127e-5)
+
+
+@given(
+    size=st.integers(0, 100),
+    seed=st.integers(0, 2**16),
+    whole=st.booleans(),
+    theta=st.sampled_from([0, 1, 2, 5]),
+)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_the_places_of_changes_are_those_of_numpy(
+    size: int, seed: int, whole: bool, theta: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    kind = np.int32 if whole else np.float32
+    changes = rng.integers(-3, 4, size).astype(kind)
+    index = np.full(size + 8, -1, np.int64)
+    n = active(changes, kind(theta), index)
+    np.testing.assert_array_equal(index[:n], np.flatnonzero(np.abs(changes) > theta))
+
+
+@pytest.mark.parametrize(("there", "back"), [(to_words, from_words), (to_pairs, from_pairs)])
+def test_orders_of_rows_can_be_taken_back(there: object, back: object) -> None:
+    rows = np.arange(3 * 96, dtype=np.uint16).reshape(3, 96)
+    assert callable(there)
+    assert callable(back)
+    assert (back(there(rows)) == rows).all()
+    assert (there(rows) != rows).any()
 
 
 def test_bfloat16_rounds_as_torch_does() -> None:

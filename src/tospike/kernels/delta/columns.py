@@ -2,7 +2,7 @@
 
 A column-major matrix is read column by column, and only the columns of elements that changed. Each
 column is one burst of contiguous bytes. Eight columns are added at once, so that the sums are
-loaded and stored once per eight.
+loaded and stored once per eight; what is left is added by four, two and one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from numba import njit
 
 from tospike.kernels.delta.intrinsics import (
     BLOCK,
+    WIDE,
     add_block,
     add_products,
-    beyond,
-    lowest_bit,
-    widen,
+    append_beyond,
 )
 
 #: no "nnan", "ninf": values that are not finite must stay visible
@@ -44,17 +43,13 @@ def differences_fixed(value, reference, scale, limit, delta):  # type: ignore[no
 def active(difference, theta, index):  # type: ignore[no-untyped-def]
     """Writes to ``index`` where |difference| > theta; how many. theta of the same type.
 
-    Sixteen elements are compared at once; only the places that are active cost time.
+    ``index`` is at least 8 longer than ``difference``.
     """
     n, size = 0, difference.shape[0]
-    address = difference.ctypes.data
-    whole = size - size % BLOCK
-    for j in range(0, whole, BLOCK):
-        bits = beyond(address + 4 * j, theta)
-        while bits:
-            index[n] = j + lowest_bit(bits)
-            n += 1
-            bits &= bits - 1
+    address, target = difference.ctypes.data, index.ctypes.data
+    whole = size - size % 8
+    for j in range(0, whole, 8):
+        n += append_beyond(address + 4 * j, theta, j, target + 8 * n)
     for j in range(whole, size):
         if abs(difference[j]) > theta:
             index[n] = j
@@ -66,59 +61,60 @@ def active(difference, theta, index):  # type: ignore[no-untyped-def]
 def add_columns(weights, index, delta, n, sums):  # type: ignore[no-untyped-def]
     """``sums = weights[index[:n]].T @ delta[:n]`` in float32.
 
-    weights (N, M), one column of the layer's matrix per row, float32, int8 (without its scale),
-    uint16 (bfloat16) or int16 (float16); sums (M,) float32, overwritten.
+    weights (N, M), one column of the layer's matrix per row, float32, int8 (without its scale; the
+    deltas divided by :data:`~intrinsics.INT8_UNIT`), uint16 (bfloat16) or int16 (float16); sums
+    (M,) float32, overwritten. M must be a multiple of 16, with int8 of 32.
     """
-    add_rows(weights, index, delta, n, sums, 0, weights.shape[1])
+    block = WIDE if weights.itemsize == 1 else BLOCK
+    add_rows(weights, index, delta, n, sums, 0, weights.shape[1], block)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def add_rows(weights, index, delta, n, sums, first, last):  # type: ignore[no-untyped-def]
-    """:func:`add_columns` for the rows from ``first``, a multiple of 16, up to ``last``."""
+def add_rows(weights, index, delta, n, sums, first, last, block):  # type: ignore[no-untyped-def]
+    """:func:`add_columns` for the rows from ``first`` to ``last``, multiples of ``block``."""
     for i in range(first, last):
         sums[i] = np.float32(0)
     size = weights.shape[1] * weights.itemsize
     base, target, example = weights.ctypes.data, sums.ctypes.data, weights.dtype.type(0)
-    whole = last - last % BLOCK
-    for k in range(0, n, 8):
-        # The last eight are filled up with the last column, times 0.
+    k = 0
+    while n - k >= 8:
         columns = (
-            _column(index, k, n), _column(index, k + 1, n), _column(index, k + 2, n),
-            _column(index, k + 3, n), _column(index, k + 4, n), _column(index, k + 5, n),
-            _column(index, k + 6, n), _column(index, k + 7, n),
+            base + index[k] * size, base + index[k + 1] * size,
+            base + index[k + 2] * size, base + index[k + 3] * size,
+            base + index[k + 4] * size, base + index[k + 5] * size,
+            base + index[k + 6] * size, base + index[k + 7] * size,
         )  # fmt: skip
         deltas = (
-            _delta(delta, k, n), _delta(delta, k + 1, n), _delta(delta, k + 2, n),
-            _delta(delta, k + 3, n), _delta(delta, k + 4, n), _delta(delta, k + 5, n),
-            _delta(delta, k + 6, n), _delta(delta, k + 7, n),
+            delta[k], delta[k + 1], delta[k + 2], delta[k + 3],
+            delta[k + 4], delta[k + 5], delta[k + 6], delta[k + 7],
         )  # fmt: skip
-        addresses = (
-            base + columns[0] * size, base + columns[1] * size, base + columns[2] * size,
-            base + columns[3] * size, base + columns[4] * size, base + columns[5] * size,
-            base + columns[6] * size, base + columns[7] * size,
+        for i in range(first, last, block):
+            add_block(target, i, columns, deltas, example)
+        k += 8
+    if n - k >= 4:
+        four = (
+            base + index[k] * size, base + index[k + 1] * size,
+            base + index[k + 2] * size, base + index[k + 3] * size,
         )  # fmt: skip
-        for i in range(first, whole, BLOCK):
-            add_block(target, i, addresses, deltas, example)
-        for i in range(whole, last):
-            for one in range(8):
-                sums[i] += deltas[one] * widen(weights[columns[one], i])
-
-
-@njit(cache=True, inline="always")
-def _column(index, k, n):  # type: ignore[no-untyped-def]
-    return index[min(k, n - 1)]
-
-
-@njit(cache=True, inline="always")
-def _delta(delta, k, n):  # type: ignore[no-untyped-def]
-    return delta[k] if k < n else np.float32(0)
+        factors = (delta[k], delta[k + 1], delta[k + 2], delta[k + 3])
+        for i in range(first, last, block):
+            add_block(target, i, four, factors, example)
+        k += 4
+    if n - k >= 2:
+        two = (base + index[k] * size, base + index[k + 1] * size)
+        for i in range(first, last, block):
+            add_block(target, i, two, (delta[k], delta[k + 1]), example)
+        k += 2
+    if k < n:
+        for i in range(first, last, block):
+            add_block(target, i, (base + index[k] * size,), (delta[k],), example)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def add_columns_exact(weights, index, delta, n, sums):  # type: ignore[no-untyped-def]
     """The same in exact int32 arithmetic: int8 weights, int16 deltas.
 
-    M must be a multiple of 16, and ``index`` and ``delta`` at least 8 longer than n. The caller
+    M must be a multiple of 32, and ``index`` and ``delta`` at least 1 longer than n. The caller
     keeps 127 n max|delta| below 2^31.
     """
     fill_up(index, delta, n)
@@ -127,15 +123,14 @@ def add_columns_exact(weights, index, delta, n, sums):  # type: ignore[no-untype
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def fill_up(index, delta, n):  # type: ignore[no-untyped-def]
-    """The last block of eight columns is filled up with deltas of 0."""
-    for k in range(n, n + 8):
-        delta[k] = 0
-        index[k] = 0
+    """An odd number of columns is filled up with a delta of 0."""
+    delta[n] = 0
+    index[n] = 0
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def add_rows_exact(weights, index, delta, n, sums, first, last):  # type: ignore[no-untyped-def]
-    """:func:`add_columns_exact` for the rows from ``first`` to ``last``, multiples of 16.
+    """:func:`add_columns_exact` for the rows from ``first`` to ``last``, multiples of 32.
 
     ``index`` and ``delta`` are filled up.
     """
@@ -143,18 +138,27 @@ def add_rows_exact(weights, index, delta, n, sums, first, last):  # type: ignore
     for i in range(first, last):
         sums[i] = 0
     base, target = weights.ctypes.data, sums.ctypes.data
-    for k in range(0, n, 8):
-        w0, w1 = base + index[k] * m, base + index[k + 1] * m
-        w2, w3 = base + index[k + 2] * m, base + index[k + 3] * m
-        w4, w5 = base + index[k + 4] * m, base + index[k + 5] * m
-        w6, w7 = base + index[k + 6] * m, base + index[k + 7] * m
-        p0, p1 = _pair(delta[k], delta[k + 1]), _pair(delta[k + 2], delta[k + 3])
-        p2, p3 = _pair(delta[k + 4], delta[k + 5]), _pair(delta[k + 6], delta[k + 7])
-        for i in range(first, last, BLOCK):
-            add_products(
-                target + 4 * i, w0 + i, w1 + i, w2 + i, w3 + i, w4 + i, w5 + i, w6 + i, w7 + i,
-                p0, p1, p2, p3,
-            )  # fmt: skip
+    k = 0
+    while n - k > 6:
+        columns = (
+            base + index[k] * m, base + index[k + 1] * m,
+            base + index[k + 2] * m, base + index[k + 3] * m,
+            base + index[k + 4] * m, base + index[k + 5] * m,
+            base + index[k + 6] * m, base + index[k + 7] * m,
+        )  # fmt: skip
+        pairs = (
+            _pair(delta[k], delta[k + 1]), _pair(delta[k + 2], delta[k + 3]),
+            _pair(delta[k + 4], delta[k + 5]), _pair(delta[k + 6], delta[k + 7]),
+        )  # fmt: skip
+        for i in range(first, last, WIDE):
+            add_products(target, i, columns, pairs)
+        k += 8
+    while k < n:
+        two = (base + index[k] * m, base + index[k + 1] * m)
+        pair = (_pair(delta[k], delta[k + 1]),)
+        for i in range(first, last, WIDE):
+            add_products(target, i, two, pair)
+        k += 2
 
 
 @njit(cache=True, inline="always")

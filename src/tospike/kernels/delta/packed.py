@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tospike.errors import OptionError
-from tospike.kernels.delta.intrinsics import BLOCK
+from tospike.kernels.delta.intrinsics import BLOCK, WIDE
 from tospike.kernels.delta.record import STORAGES, DeltaLayer, Storage
 
 Accumulation = Literal["float", "integer"]
+
+#: bytes of a cache line
+LINE = 64
 
 
 @dataclass(frozen=True)
 class PackedMatrix:
     """Columns of one weight matrix.
 
-    ``columns`` (N, M): row j is column j of the matrix, M padded to a multiple of 16; dtype
-    float32, int8, int16 (float16) or uint16 (bfloat16, in the order of :func:`to_pairs`).
+    ``columns`` (N, M): row j is column j of the matrix, M padded to a multiple of 16, with int8 of
+    32; dtype float32, int8 (for float accumulation in the order of :func:`to_words`), int16
+    (float16) or uint16 (bfloat16, in the order of :func:`to_pairs`).
     ``scale``: (M,) float32 per row, all 1 where the storage has no scale.
     """
 
@@ -89,22 +93,26 @@ def pack(
         layer,
         storage,
         accumulation,
-        _matrix(layer.w_x, storage),
-        None if layer.w_h is None else _matrix(layer.w_h, storage),
+        _matrix(layer.w_x, storage, accumulation),
+        None if layer.w_h is None else _matrix(layer.w_h, storage, accumulation),
         fraction_bits,
         min(32767, (2**31 - 1) // (127 * widest)),
     )
 
 
-def _matrix(weights: NDArray[np.float32], storage: Storage) -> PackedMatrix:
-    rows, columns = weights.shape
-    padded = np.zeros((columns, -(-rows // BLOCK) * BLOCK), np.float32)
+def _matrix(
+    weights: NDArray[np.float32], storage: Storage, accumulation: Accumulation
+) -> PackedMatrix:
+    rows, inputs = weights.shape
+    block = WIDE if storage == "int8" else BLOCK
+    padded = np.zeros((inputs, -(-rows // block) * block), np.float32)
     padded[:, :rows] = weights.T
     if storage == "int8":
         scale = np.abs(padded).max(axis=0) / np.float32(127)
         scale[scale == 0] = 1
         levels = np.clip(np.rint(padded / scale), -127, 127).astype(np.int8)
-        return PackedMatrix(levels, scale.astype(np.float32))
+        columns = levels if accumulation == "integer" else to_words(levels)
+        return PackedMatrix(aligned(columns), scale.astype(np.float32))
     one = np.ones(padded.shape[1], np.float32)
     if storage == "float16":
         if np.abs(padded).max() > np.finfo(np.float16).max:
@@ -114,10 +122,19 @@ def _matrix(weights: NDArray[np.float32], storage: Storage) -> PackedMatrix:
                 allowed="weights up to 65504",
                 fix="use bfloat16",
             )
-        return PackedMatrix(padded.astype(np.float16).view(np.int16), one)
+        return PackedMatrix(aligned(padded.astype(np.float16).view(np.int16)), one)
     if storage == "bfloat16":
-        return PackedMatrix(to_pairs(to_bfloat16(padded)), one)
-    return PackedMatrix(padded, one)
+        return PackedMatrix(aligned(to_pairs(to_bfloat16(padded))), one)
+    return PackedMatrix(aligned(padded), one)
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that begins with a cache line, so that no vector lies in two."""
+    room = np.empty(array.nbytes + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    copy = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[:] = array
+    return copy
 
 
 def to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -142,6 +159,21 @@ def from_pairs(pairs: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return np.ascontiguousarray(halves).reshape(pairs.shape)
 
 
+def to_words(rows: NDArray[np.int8]) -> NDArray[np.int8]:
+    """(N, M), every 32 rows of the matrix in the order 0, 8, 16, 24, 1, 9, ..., 31.
+
+    Read as 32 bits, a shift and a mask make eight rows each of them, times 2^24.
+    """
+    fours = rows.reshape(len(rows), -1, 4, WIDE // 4).swapaxes(2, 3)
+    return np.ascontiguousarray(fours).reshape(rows.shape)
+
+
+def from_words(words: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Back from :func:`to_words`."""
+    fours = words.reshape(len(words), -1, WIDE // 4, 4).swapaxes(2, 3)
+    return np.ascontiguousarray(fours).reshape(words.shape)
+
+
 def stored_weights(packed: PackedLayer) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """The matrices that the kernels really multiply with, (rows, columns) in float32."""
 
@@ -155,7 +187,10 @@ def stored_weights(packed: PackedLayer) -> tuple[NDArray[np.float32], NDArray[np
             plain_order = from_pairs(columns.astype(np.uint16))
             wide = (plain_order.astype(np.uint32) << np.uint32(16)).view(np.float32)
         elif packed.storage == "int8":
-            wide = columns.astype(np.float32) * matrix.scale
+            levels = columns.astype(np.int8)
+            if packed.accumulation == "float":
+                levels = from_words(levels)
+            wide = levels.astype(np.float32) * matrix.scale
         else:
             wide = columns.astype(np.float32)
         return np.ascontiguousarray(wide.T[:rows])

@@ -27,6 +27,7 @@ Buffers of one layer; those with a leading B exist once per stream:
                                          :mod:`~tospike.kernels.delta.products`, float32; 0 until
                                          a call has enough steps
     steps                                of the product that is asked for
+    shared_from                          bytes of weights in a step from which on a helper is let in
     work                                 what :func:`~tospike.kernels.delta.sharing.add_all` does
 """
 
@@ -79,6 +80,7 @@ class Place(IntEnum):
     PANELS = 32
     STEPS = 33
     WORK = 34
+    SHARED_FROM = 35
 
 
 # As plain constants, which is what the kernels can use.
@@ -87,4 +89,5 @@ class Place(IntEnum):
     SCALE_X, SCALE_H, H, C, REF_X, REF_H, MEMORY, BIAS, GATES,
     SUMS_X, SUMS_H, INDEX, DELTA, DIFFERENCE, SENT, NUMBERS, STREAMS, OUTPUT,
     INDEX_H, DELTA_H, COUNTS, DELTAS, PRODUCTS, PANELS, STEPS, WORK,
+    SHARED_FROM,
 ) = (int(place) for place in Place)  # fmt: skip

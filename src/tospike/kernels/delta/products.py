@@ -16,6 +16,7 @@ from tospike.kernels.delta.columns import FAST
 from tospike.kernels.delta.intrinsics import (
     BLOCK,
     TIMES,
+    WIDE,
     add_times,
     carray,
     pointer,
@@ -32,25 +33,28 @@ _F32, _I8, _I16, _U16 = np.float32(0), np.int8(0), np.int16(0), np.uint16(0)
 
 
 @njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def send_row(value, reference, theta, delta):  # type: ignore[no-untyped-def]
-    """Delta unit without a list of places: ``delta`` is 0 where nothing is sent; how many are."""
+def send_row(value, reference, theta, unit, delta):  # type: ignore[no-untyped-def]
+    """Delta unit without a list of places: ``delta`` is 0 where nothing is sent; how many are.
+
+    ``unit``: what the deltas are multiplied with.
+    """
     n = np.int32(0)
     for j in range(value.shape[0]):
         difference = value[j] - reference[j]
         sent = abs(difference) > theta
-        delta[j] = difference if sent else np.float32(0)
+        delta[j] = difference * unit if sent else np.float32(0)
         reference[j] = value[j] if sent else reference[j]
         n += np.int32(sent)
     return n
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def send_steps(source, stride, reference, theta, deltas, steps):  # type: ignore[no-untyped-def]
+def send_steps(source, stride, reference, theta, unit, deltas, steps):  # type: ignore[no-untyped-def]
     """:func:`send_row` for steps whose inputs lie ``stride`` bytes apart; deltas (steps, I)."""
     n = 0
     for t in range(steps):
         value = carray(pointer(source + t * stride, _F32), reference.shape[0])
-        n += send_row(value, reference, theta, deltas[t])
+        n += send_row(value, reference, theta, unit, deltas[t])
     return n
 
 
@@ -85,9 +89,11 @@ def _multiply(place, panel, first, last, example, width):  # type: ignore[no-unt
     for begin in range(0, inputs, DEPTH):
         n = min(DEPTH, inputs - begin)
         for row in range(first, last, BLOCK):
-            stored = weights + begin * column + row * width
+            # int8 lies in blocks of 32 rows, which cannot be told apart before they are widened
+            part = row % WIDE // BLOCK if width == 1 else 0
+            stored = weights + begin * column + (row - BLOCK * part) * width
             for k in range(n):
-                widen_block(stored + k * column, panel + 4 * BLOCK * k, example)
+                widen_block(stored + k * column, part, panel + 4 * BLOCK * k, example)
             for t in range(0, size, TIMES):
                 add_times(
                     target + 4 * (t * rows + row), 4 * rows,

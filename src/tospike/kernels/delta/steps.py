@@ -18,7 +18,7 @@ from tospike.kernels.delta.columns import (
     differences_fixed,
     fill_up,
 )
-from tospike.kernels.delta.intrinsics import TIMES, carray, pointer
+from tospike.kernels.delta.intrinsics import INT8_UNIT, TIMES, carray, pointer
 from tospike.kernels.delta.places import (
     BOTH,
     EXACT,
@@ -33,7 +33,7 @@ from tospike.kernels.delta.places import (
     TANH,
 )
 from tospike.kernels.delta.products import send_steps
-from tospike.kernels.delta.sharing import add_all
+from tospike.kernels.delta.sharing import add_all, column_bytes
 
 #: steps that a layer runs before the next layer takes them over; a multiple of TIMES
 CHUNK = 48
@@ -83,13 +83,16 @@ def update(kind, gates, h, c):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=FAST, nogil=True, boundscheck=False)
-def send(value, reference, theta, difference, index, delta):  # type: ignore[no-untyped-def]
-    """Delta unit: what is sent goes to ``index`` and ``delta`` and into the reference; count."""
+def send(value, reference, theta, unit, difference, index, delta):  # type: ignore[no-untyped-def]
+    """Delta unit: what is sent goes to ``index`` and ``delta`` and into the reference; count.
+
+    ``unit``: what the deltas are multiplied with.
+    """
     differences(value, reference, difference)
     n = active(difference[: value.shape[0]], theta, index)
     for k in range(n):
         j = index[k]
-        delta[k] = difference[j]
+        delta[k] = difference[j] * unit
         reference[j] = value[j]
     return n
 
@@ -172,6 +175,12 @@ def scaled_to_memories(kind, size, sums_x, sums_h, scale_x, scale_h, memory, gat
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
+def delta_unit(place):  # type: ignore[no-untyped-def]
+    """What deltas are multiplied with: int8 weights come out of their 32 bits too great."""
+    return np.float32(1 / INT8_UNIT) if place[places.STORAGE] == INT8 else np.float32(1)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
 def multiply_inputs(table, level, control, source, source_stride, reference, steps):  # type: ignore[no-untyped-def]
     """The input sums of ``steps`` steps as one product, if that pays: elements sent, or -1.
 
@@ -186,7 +195,8 @@ def multiply_inputs(table, level, control, source, source_stride, reference, ste
     deltas = carray(pointer(place[places.DELTAS], _F32), (steps, inputs))
     for j in range(inputs):
         trial[j] = reference[j]
-    n = send_steps(source, source_stride, trial, numbers[0], deltas, steps)
+    unit = delta_unit(place)
+    n = send_steps(source, source_stride, trial, numbers[0], unit, deltas, steps)
     pays = PRODUCT_PAYS if place[places.STORAGE] == FLOAT32 else PRODUCT_PAYS_NARROW
     # widening the weights takes as long as some six steps
     if n < pays * inputs * ((steps + TIMES - 1) // TIMES * TIMES + TIMES):
@@ -232,6 +242,7 @@ def layer_float(table, level, control, stream, source, source_stride, target, ta
     counts = carray(pointer(place[places.COUNTS], _I64), 2)
     sent = carray(pointer(place[places.SENT], _I64), 4)
     numbers = carray(pointer(place[places.NUMBERS], _F32), 3)
+    unit = delta_unit(place)
     counts[0] = multiply_inputs(table, level, control, source, source_stride, ref_x, steps)
     known = counts[0] >= 0
     place[places.WORK] = STATES_ONLY if known else BOTH
@@ -244,11 +255,11 @@ def layer_float(table, level, control, stream, source, source_stride, target, ta
             sums_x = carray(pointer(place[places.PRODUCTS] + 4 * rows * t, _F32), rows)
         else:
             x = carray(pointer(source + t * source_stride, _F32), inputs)
-            counts[0] = send(x, ref_x, numbers[0], difference, index, delta)
+            counts[0] = send(x, ref_x, numbers[0], unit, difference, index, delta)
             sent[0] += counts[0]
             sent[3] += counts[0]
         if kind != LINEAR:
-            counts[1] = send(h, ref_h, numbers[1], difference, index_h, delta_h)
+            counts[1] = send(h, ref_h, numbers[1], unit, difference, index_h, delta_h)
         sent[1] += counts[1]
         add_all(table, level, control)
         if place[places.STORAGE] == INT8:
@@ -357,16 +368,28 @@ def layer_exact(table, level, control, stream, source, source_stride, target, ta
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def run(table, control, x, out):  # type: ignore[no-untyped-def]
-    """All layers over a sequence: 0, or the number of inputs that are not finite.
+def bytes_read(table):  # type: ignore[no-untyped-def]
+    """Bytes of all columns that were read since the counters were reset."""
+    total = np.int64(0)
+    for level in range(table.shape[0]):
+        place = table[level]
+        sent = carray(pointer(place[places.SENT], _I64), 4)
+        total += (sent[1] + sent[3]) * column_bytes(place)
+    return total
 
-    table (layers, 35) int64, see :mod:`~tospike.kernels.delta.places`; x (T B I,) and out (T B H,)
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def run(table, control, x, out):  # type: ignore[no-untyped-def]
+    """All layers over a sequence: minus the bytes read, or the number of inputs not finite.
+
+    table (layers, 36) int64, see :mod:`~tospike.kernels.delta.places`; x (T B I,) and out (T B H,)
     float32, time first. ``control``: address of the control words of
     :mod:`~tospike.kernels.delta.sharing`, or 0. If an input is not finite nothing is changed.
     """
     bad = not_finite(x)
     if bad:
         return bad
+    before = bytes_read(table)
     layers = table.shape[0]
     width, streams = table[0, places.INPUTS], table[0, places.STREAMS]
     total = x.shape[0] // (streams * width)
@@ -393,4 +416,4 @@ def run(table, control, x, out):  # type: ignore[no-untyped-def]
                 else:
                     layer_float(*arguments)
             source, inputs = target, size
-    return 0
+    return before - bytes_read(table)
