@@ -207,6 +207,17 @@ def count_products(a: Values, b: Values, pairs: Counts) -> None:
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
+def count_events(x: Values) -> tuple[int, int]:
+    """(values that are not 0, flags) of a flat array."""
+    flags = 0
+    channel = np.zeros(1, np.int64)
+    counter = np.zeros(BLOCK, np.int32)
+    for start in range(0, x.size, BLOCK):
+        flags |= _count_line(x[start : start + BLOCK], counter, channel)
+    return int(channel[0]), flags
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def welford(state: NDArray[np.float64], values: NDArray[np.float64]) -> None:
     """Running (n, mean, sum of squared deviations), in the order of the samples.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -189,13 +189,6 @@ def _tensor(value: Any, dtype: Any, *, copy: bool = True) -> Any:
     # A copy: models may write into their input, and the data belong to the caller.
     x = value.clone() if isinstance(value, torch.Tensor) else torch.tensor(value)
     return x.to(dtype) if x.is_floating_point() and x.dtype != dtype else x
-
-
-def first_samples(source: Source, n: int, *, batch_dim: int | None, dtype: Any) -> Any:
-    """Inputs of the first ``n`` samples, to trace the module on; the data are not consumed."""
-    head = replace(source, batches=None if source.arrays else (source.head,))
-    batches = torch_batches(head, batch_size=n, batch_dim=batch_dim, max_samples=n, dtype=dtype)
-    return next(batches)[0]
 
 
 def _from_iterable(

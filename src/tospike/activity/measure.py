@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tospike.activity.batches import Source, first_samples, read_source, torch_batches
+from tospike.activity.batches import Source, read_source, torch_batches
+from tospike.activity.blame import as_data_error
 from tospike.activity.profile import ActivityProfile
+from tospike.activity.steps import Steps
 from tospike.errors import (
-    DataError,
     ModelError,
     OptionError,
     StatisticError,
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     import torch
 
     from tospike.activity.accumulate import LayerAccumulator
+    from tospike.activity.measure_torch import MeasureMode
     from tospike.activity.plan import Plan
+    from tospike.activity.populations import NeuronCounter
+    from tospike.activity.profile import NeuronActivity
     from tospike.network.importers.torch_run import ModuleState
     from tospike.network.importers.torch_trace import Trace
 
@@ -38,6 +42,9 @@ def measure(
     thresholds: tuple[float, ...] = (),
     batch_dim: int | None = 0,
     sequence: bool = False,
+    timesteps: int | None = None,
+    time_dim: int | None = None,
+    input_signal: Literal["analog", "spike"] = "analog",
     max_samples: int | None = None,
     progress: Progress | None = None,
 ) -> ActivityProfile:
@@ -59,28 +66,32 @@ def measure(
     thresholds : Theta of the temporal sparsity Gamma(Theta), in the units of the activations, for
         recurrent layers along their time axis (Neil 2017; Gao 2020: last *transmitted* values,
         which start from 0).
-    batch_dim : dimension of the model's inputs that counts samples; None for a model that takes
-        one sample without batch dimension.
+    batch_dim : dimension of the model's inputs that counts samples; None: there is none.
     sequence : consecutive samples are consecutive time steps of one stream: the temporal
         sparsity of *every* layer is taken over samples, and a model that keeps state keeps it.
-    max_samples : stop after this many samples.
-    progress : called with (samples done, samples in all or None).
+    timesteps, time_dim : for a spiking model that computes one time step per call and keeps its
+        state: calls per inference with the same input; or the dimension of the data that counts
+        time steps, 1 for (samples, T, ...), 0 for (T, samples, ...), each the input of one call.
+    input_signal : "spike" for data that are spikes (0 and 1: event frames, rate coding).
+    max_samples : stop there. progress : called with (samples done, samples in all or None).
 
     Raises
     ------
-    DataError : no samples, or data that do not fit the model.
+    DataError, OptionError : no samples; data or options that do not fit the model.
     ModelError : the model raises, or has parameters that are not finite.
     StatisticError : an activation that is not finite, values that contradict a declared spike
         signal, or a layer that does not run for every sample. Never a 0 in its place.
     """
-    _check_options(batch_size, max_samples, thresholds)
+    steps = Steps(timesteps, time_dim)
+    _check_options(batch_size, max_samples, thresholds, input_signal, steps.faults(sequence))
     n_inputs = len(example_input) if isinstance(example_input, tuple | list) else 1
     if isinstance(model, str | Path):
+        _check_file_options(steps, input_signal)
         source = read_source(data, n_inputs=n_inputs)
         return _measure_onnx(model, source, batch_size, thresholds, sequence, max_samples, progress)
     module = _checked_module(model, batch_dim)
-    source = read_source(data, n_inputs=n_inputs)
-    run = _TorchRun(module, source, batch_dim, tuple(thresholds), sequence)
+    source = steps.prepared(read_source(data, n_inputs=n_inputs))
+    run = _TorchRun(module, source, batch_dim, tuple(thresholds), sequence, steps, input_signal)
     return run.measure(run.as_example(example_input), batch_size, max_samples, progress)
 
 
@@ -103,12 +114,29 @@ def _checked_module(model: Any, batch_dim: int | None) -> torch.nn.Module:
     return uncompiled(model)
 
 
+def _check_file_options(steps: Steps, input_signal: str) -> None:
+    if steps.several or input_signal != "analog":
+        raise OptionError(
+            "measure an ONNX file with timesteps, time_dim or input_signal",
+            allowed="a torch module",
+            fix="give the module; an ONNX file keeps no state from call to call",
+        )
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _check_options(batch_size: int, max_samples: int | None, thresholds: tuple[float, ...]) -> None:
-    reasons = []
+def _check_options(
+    batch_size: int,
+    max_samples: int | None,
+    thresholds: tuple[float, ...],
+    input_signal: str,
+    faults: list[str],
+) -> None:
+    reasons = list(faults)
+    if input_signal not in ("analog", "spike"):
+        reasons.append(f"input_signal is {input_signal!r}; 'analog' or 'spike' is needed")
     if not _is_whole(batch_size) or batch_size < 1:
         reasons.append(f"batch_size is {batch_size!r}; a whole number of at least 1 is needed")
     if max_samples is not None and (not _is_whole(max_samples) or max_samples < 1):
@@ -136,9 +164,13 @@ class _TorchRun:
         batch_dim: int | None,
         thresholds: tuple[float, ...],
         sequence: bool,
+        steps: Steps,
+        input_signal: str,
     ) -> None:
         import torch
 
+        self.steps = steps
+        self.input_signal = input_signal
         self.model = model
         self.source = source
         self.batch_dim = batch_dim
@@ -163,6 +195,8 @@ class _TorchRun:
         import torch
 
         from tospike.activity.accumulate import LayerAccumulator
+        from tospike.activity.populations import NeuronCounter
+        from tospike.network.importers.torch_populations import signal_of
         from tospike.network.importers.torch_run import untouched
 
         batch_size = 1 if max_samples == 1 else batch_size
@@ -180,22 +214,69 @@ class _TorchRun:
             )
             for layer in trace.network.synaptic_layers
         }
+        self._check_state(trace)
+        neurons = {
+            path: NeuronCounter(
+                path,
+                p.neurons.model,
+                p.neurons.cls,
+                signal_of(self.model.get_submodule(path), p),
+                fires=not p.kind.from_input,
+            )
+            for path, p in trace.populations.items()
+        }
         with untouched(self.model) as state:
             done = self._count(
-                accumulators, state, trace, example, batch_size, max_samples, progress
+                accumulators, neurons, state, trace, example, batch_size, max_samples, progress
             )
         _check_complete(accumulators, done)
-        reset = ("state was reset before every batch",) if trace.stateful else ()
+        found = {path: counter.result() for path, counter in neurons.items()}
+        called = {path: activity for path, activity in found.items() if activity is not None}
         return ActivityProfile(
             {name: accumulator.result() for name, accumulator in accumulators.items()},
             n_samples=done,
             origin=f"{self.source.origin}, {done} samples",
-            notes=(*trace.network.notes, *(() if self.sequence else reset)),
+            notes=(*trace.network.notes, *self._notes(trace, called)),
+            neurons=called,
+        )
+
+    def _notes(self, trace: Trace, neurons: Mapping[str, NeuronActivity]) -> tuple[str, ...]:
+        """Time steps and state, in words."""
+        notes = []
+        if self.steps.time_dim is not None:
+            notes.append(f"one call of the model per step of dimension {self.steps.time_dim}")
+        elif self.steps.several:
+            notes.append(f"{self.steps.timesteps} calls of the model with the same input")
+        if neurons:
+            steps = sorted({activity.n_timesteps for activity in neurons.values()})
+            notes.append(f"time steps per inference: {', '.join(f'{t:g}' for t in steps)}")
+            if steps == [1.0] and trace.stateful and not self.sequence:
+                notes.append(
+                    "every inference was one call of a model that keeps state: give timesteps= "
+                    "or time_dim= if an inference takes more"
+                )
+        if trace.stateful and not self.sequence:
+            notes.append("state was reset before every batch")
+        return tuple(notes)
+
+    def _check_state(self, trace: Trace) -> None:
+        """Several calls make one inference only if something lasts from one to the next."""
+        from tospike.network.importers.neurons import takes_state
+
+        if not self.steps.several or trace.stateful or takes_state(self.model):
+            return
+        raise OptionError(
+            f"call {type(self.model).__name__} once per time step",
+            received="a model that keeps no state from one call to the next",
+            allowed="a model with stateful neurons (SpikingJelly, sinabs, snnTorch), or a Norse "
+            "cell or SequentialState, whose call takes and returns the state",
+            fix="loop over the time steps in the model's forward, and give no timesteps",
         )
 
     def _count(
         self,
         accumulators: Mapping[str, LayerAccumulator],
+        neurons: Mapping[str, NeuronCounter],
         state: ModuleState,
         trace: Trace,
         example: Any,
@@ -205,7 +286,6 @@ class _TorchRun:
     ) -> int:
         """Run all batches; returns the number of samples."""
         from tospike.activity.measure_torch import MeasureMode
-        from tospike.network.importers.torch_run import as_inputs
 
         total = self.source.n_samples
         total = min(total, max_samples) if total and max_samples else total
@@ -215,18 +295,18 @@ class _TorchRun:
             single = n == 1
             if single not in modes:
                 # a batch of one sample has its own plan: dimensions of size 1 are special
-                own = self._plan(inputs if example is None else example, n)
+                step = self.steps.cut(inputs, 0, self.batch_dim)
+                own = self._plan(step if example is None else example, n)
                 if set(own.trace.network.by_name) != set(trace.network.by_name):
                     raise _other_layers(own.trace, trace)
-                modes[single] = MeasureMode(self.model, own, accumulators)
+                modes[single] = MeasureMode(self.model, own, accumulators, neurons)
             mode = modes[single]
             mode.n_samples = n
-            try:
-                mode.run(as_inputs(inputs))
-            except ModelError as error:
-                raise _as_data_error(self.model, inputs, example, error) from error
+            self._infer(mode, inputs, example)
             for accumulator in accumulators.values():
                 accumulator.end_batch()
+            for counter in neurons.values():
+                counter.end_batch(n)
             if trace.stateful and not self.sequence:
                 state.restore()
                 self.model.eval()
@@ -234,6 +314,24 @@ class _TorchRun:
             if progress is not None:
                 progress(done, total)
         return done
+
+    def _infer(self, mode: MeasureMode, inputs: Any, example: Any) -> None:
+        """All calls of one batch of inferences."""
+        from tospike.network.importers.neurons import takes_state
+        from tospike.network.importers.torch_run import as_inputs
+
+        hands_on = self.steps.several and takes_state(self.model)
+        state: tuple[Any, ...] = ()
+        for call in self.steps.calls(inputs, self.batch_dim):
+            given = as_inputs(call)
+            given = {**given} if isinstance(given, Mapping) else (*given, *state)
+            if isinstance(given, dict) and state:
+                given["state"] = state[0]
+            try:
+                output = mode.run(given)
+            except ModelError as error:
+                raise as_data_error(self.model, call, example, error) from error
+            state = (output[1],) if hands_on else ()
 
     def _stepwise(self, trace: Trace) -> bool:
         """Time runs inside of the model too, so that samples must come one by one."""
@@ -243,7 +341,7 @@ class _TorchRun:
         )
 
     def _batches(self, batch_size: int, max_samples: int | None) -> Iterator[tuple[Any, int]]:
-        return torch_batches(
+        return self.steps.batches(
             self.source,
             batch_size=batch_size,
             batch_dim=self.batch_dim,
@@ -260,14 +358,14 @@ class _TorchRun:
         if example is not None:
             if self.batch_dim is not None:
                 example = resized(example, self.batch_dim, wanted)
-            return plan(self.model, example, self.batch_dim)
-        example = first_samples(self.source, wanted, batch_dim=self.batch_dim, dtype=self.dtype)
+            return plan(self.model, example, self.batch_dim, self.input_signal)
+        example = self.steps.first(self.source, wanted, batch_dim=self.batch_dim, dtype=self.dtype)
         try:
-            return plan(self.model, example, self.batch_dim)
+            return plan(self.model, example, self.batch_dim, self.input_signal)
         except UnsupportedOperatorError:
             raise
         except ModelError as error:
-            raise _as_data_error(self.model, example, None, error) from error
+            raise as_data_error(self.model, example, None, error) from error
 
 
 def _check_complete(accumulators: Mapping[str, LayerAccumulator], done: int) -> None:
@@ -291,59 +389,6 @@ def _other_layers(one: Trace, two: Trace) -> StatisticError:
         fix="measure with batch_size=1",
         reasons=sorted(names),
     )
-
-
-def _as_data_error(
-    model: torch.nn.Module, inputs: Any, example: Any, error: ModelError
-) -> ModelError | DataError:
-    """Whose fault a failing run is.
-
-    The data's if it happens in the first layer with weights, or if the data look other than an
-    example input on which the model does run; else the model's.
-    """
-    from tospike.network.importers.torch_run import describe
-
-    if example is not None and describe(inputs) != describe(example):
-        return DataError(
-            f"run {type(model).__name__} on the data",
-            received=describe(inputs),
-            where=error.where,
-            allowed=f"inputs like the example input, {describe(example)}",
-            fix="bring the data to the shape and type of the example input",
-            reasons=[error.received],
-        )
-    expected = _expected_input(model)
-    if expected is None or f"layer {expected[0]!r} " not in f"{error.where} ":
-        return error
-    return DataError(
-        f"run {type(model).__name__} on the data",
-        received=describe(inputs),
-        where=error.where,
-        allowed=expected[1],
-        fix="bring the data to the shape and type that the first layer takes",
-        reasons=[error.received],
-    )
-
-
-def _expected_input(model: torch.nn.Module) -> tuple[str, str] | None:
-    """(name, what it takes) of the first layer with weights."""
-    import torch
-
-    for name, m in model.named_modules():
-        if isinstance(m, torch.nn.modules.conv._ConvNd):
-            axes = ("length", "height", "width")[-len(m.kernel_size) :]
-            if len(m.kernel_size) == 1:
-                axes = ("length",)
-            elif len(m.kernel_size) == 3:
-                axes = ("depth", "height", "width")
-            return name, f"float samples of shape ({m.in_channels}, {', '.join(axes)})"
-        if isinstance(m, torch.nn.Linear):
-            return name, f"float samples of shape (..., {m.in_features})"
-        if isinstance(m, torch.nn.RNNBase):
-            return name, f"float samples with {m.input_size} features per time step"
-        if isinstance(m, torch.nn.Embedding):
-            return name, f"integer samples in [0, {m.num_embeddings})"
-    return None
 
 
 def _measure_onnx(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from tospike.activity.accumulate import LayerAccumulator
 from tospike.activity.plan import Plan
+from tospike.activity.populations import NeuronCounter
 from tospike.activity.profile import Signal
 from tospike.errors import StatisticError
-from tospike.network.importers.torch_run import Interceptor, Key
+from tospike.network.importers.torch_populations import steps_in
+from tospike.network.importers.torch_run import Interceptor, Key, tensors_in
 from tospike.network.importers.torch_sites import Site
 from tospike.network.importers.torch_synapses import Operation
 
@@ -30,11 +33,14 @@ class MeasureMode(Interceptor):
         root: torch.nn.Module,
         plan: Plan,
         accumulators: Mapping[str, LayerAccumulator],
+        neurons: Mapping[str, NeuronCounter] | None = None,
     ) -> None:
         super().__init__(root)
         self.trace = trace = plan.trace
         self.accumulators = accumulators
         self.n_samples = 0
+        self.neurons = dict(neurons or {})
+        self._input_shapes: dict[str, tuple[int, ...]] = {}
         self.time_major = plan.time_major
         self.by_weight = {
             site.weight_ptr: site
@@ -45,6 +51,24 @@ class MeasureMode(Interceptor):
 
     def on_other(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(*args, **kwargs)
+
+    def on_enter(self, module: torch.nn.Module, path: str, inputs: Any) -> None:
+        tensors = tensors_in(inputs) if path in self.neurons else []
+        if tensors:
+            self._input_shapes[path] = tuple(tensors[0].shape)
+
+    def on_module(self, module: torch.nn.Module, path: str, output: Any) -> None:
+        tensors = tensors_in(output) if path in self.neurons else []
+        if not tensors:
+            return
+        population, entered = self.trace.populations[path], self._input_shapes.get(path, ())
+        shape = tuple(tensors[0].shape)
+        whole = entered if population.kind.from_input else shape
+        self.neurons[path].update(
+            _numpy(tensors[0]),
+            n_values=math.prod(whole),
+            steps=steps_in(population, module, entered, shape),
+        )
 
     def on_synapses(
         self, key: Key, operation: Operation, outputs: tuple[torch.Tensor, ...]
@@ -111,10 +135,12 @@ class MeasureMode(Interceptor):
             dim = {last: last - 1, last - 1: last}.get(dim, dim) if dim is not None else None
         x = self._samples_first(x, dim)
         rows = x.shape[0] // self.n_samples
-        if site.n_time_dims:
+        if site.n_time_dims and not site.positions:
             x = x.reshape(-1, *x.shape[1 + site.n_time_dims :])
         late = site.layer in self.time_major
-        if site.in_shape and rows > 1:
+        if site.positions:
+            x, late = _rows_of_steps(x, rows, self.n_samples, site.positions, late), False
+        elif site.in_shape and rows > 1:
             if late:
                 x = x.reshape(rows, self.n_samples, *x.shape[1:]).transpose(0, 1)
             else:
@@ -179,6 +205,18 @@ class MeasureMode(Interceptor):
                 f"{x.shape[0]} matrices for {self.n_samples} samples",
                 "the same number for every sample",
             )
+
+
+def _rows_of_steps(
+    x: torch.Tensor, rows: int, n_samples: int, positions: int, time_major: bool
+) -> torch.Tensor:
+    """(samples * steps, positions, features), by sample and then by step; one position has none."""
+    if time_major:
+        x = x.reshape(rows, n_samples, *x.shape[1:]).transpose(0, 1)
+    x = x.reshape(n_samples, -1, x.shape[-1])
+    steps = max(1, x.shape[1] // positions)
+    shape = (n_samples * steps, -1, x.shape[-1]) if positions > 1 else (-1, x.shape[-1])
+    return x.reshape(*shape)
 
 
 def _refused(layer: str, received: str, allowed: str) -> StatisticError:

@@ -43,7 +43,9 @@ class Plan:
 _KNOWN: WeakKeyDictionary[torch.nn.Module, dict[Any, tuple[Any, Plan]]] = WeakKeyDictionary()
 
 
-def plan(model: torch.nn.Module, example: Any, batch_dim: int | None) -> Plan:
+def plan(
+    model: torch.nn.Module, example: Any, batch_dim: int | None, input_signal: str = "analog"
+) -> Plan:
     """The plan for batches like ``example`` (of one or two samples).
 
     One sample and several are traced apart: operations such as einsum and squeeze take other
@@ -60,10 +62,11 @@ def plan(model: torch.nn.Module, example: Any, batch_dim: int | None) -> Plan:
         tuple((name, id(m)) for name, m in model.named_modules()),
     )
     plans = _KNOWN.setdefault(model, {})
-    known = plans.get((batch_dim, shapes))
+    place = batch_dim, shapes, input_signal
+    known = plans.get(place)
     if known is None or known[0] != signature:
-        known = signature, _make(model, example, batch_dim)
-        plans[batch_dim, shapes] = known
+        known = signature, _make(model, example, batch_dim, input_signal)
+        plans[place] = known
     return known[1]
 
 
@@ -72,8 +75,8 @@ def _version(p: torch.Tensor) -> int:
     return 0 if p.is_inference() else p._version
 
 
-def _make(model: torch.nn.Module, example: Any, batch_dim: int | None) -> Plan:
-    traced = trace(model, example, batch_dim=batch_dim)
+def _make(model: torch.nn.Module, example: Any, batch_dim: int | None, input_signal: str) -> Plan:
+    traced = trace(model, example, batch_dim=batch_dim, input_signal=input_signal)
     if batch_dim is None or n_samples_of(example, batch_dim) < 2:
         return Plan(traced)
     merged = {
@@ -90,7 +93,7 @@ def _make(model: torch.nn.Module, example: Any, batch_dim: int | None) -> Plan:
             found.append(mode.found)
             state.restore()
             model.eval()
-    return _order(traced, *found)
+    return _order(traced, found[0], found[1], _usual_order(model, traced))
 
 
 def _repeat_first(t: torch.Tensor, batch_dim: int) -> torch.Tensor:
@@ -127,10 +130,16 @@ def _order(
     traced: Trace,
     same: list[tuple[Site, torch.Tensor]],
     different: list[tuple[Site, torch.Tensor]],
+    usual: str,
 ) -> Plan:
-    """Rows that change when only the second sample changes belong to the second sample."""
+    """Rows that change when only the second sample changes belong to the second sample.
+
+    Where no row changes (silent neurons), the order is that of all other layers, or the ``usual``
+    one of the neurons.
+    """
     time_major: set[str] = set()
     sample_major: set[str] = set()
+    unknown: set[str] = set()
     for (site, one), (_, two) in zip(same, different, strict=True):
         rows = site.axis.rows
         if one.shape != two.shape or one.shape[0] != 2 * rows:
@@ -148,7 +157,21 @@ def _order(
             sample_major.add(site.layer)
         elif not changed.any() or rows > 1:
             # no row, or only rows that fit both orders: the data do not tell
-            return Plan(traced, separable=False)
-    if time_major & sample_major:
+            unknown.add(site.layer)
+    if unknown and usual and not (time_major and sample_major):
+        first = bool(time_major) or (usual == "time" and not sample_major)
+        (time_major if first else sample_major).update(unknown)
+    elif unknown or time_major & sample_major:
         return Plan(traced, separable=False)
     return Plan(traced, frozenset(time_major))
+
+
+def _usual_order(model: torch.nn.Module, traced: Trace) -> str:
+    """Order in which neurons that take whole sequences merge their rows; "" where none do."""
+    orders = set()
+    for path, population in traced.populations.items():
+        time = population.kind.time
+        if time == "step_mode":
+            time = "first" if model.get_submodule(path).step_mode == "m" else "call"
+        orders.add({"first": "time", "second": "sample", "rows": "sample"}.get(time, ""))
+    return orders.pop() if len(orders) == 1 else ""

@@ -55,15 +55,52 @@ class LayerActivity:
     pixel_density: Floats = field(default_factory=lambda: np.zeros(0))
 
 
+@dataclass(frozen=True, slots=True)
+class NeuronActivity:
+    """What one population of neurons does, mean per inference over all samples.
+
+    Attributes
+    ----------
+    model : neuron model, a key of ``tospike.network.neuron.NEURONS`` or a family beside it.
+    cls : full name of the class of the framework.
+    signal : declared output: "spike" (0 or 1), or "analog" (graded values, or several in a step).
+    n_samples : inferences measured.
+    n_neurons : neurons of the population, of one time step.
+    n_timesteps : T, time steps per inference.
+    spikes : non-zero outputs per inference, the T steps added up; None for neurons that never
+        fire. Several spikes in one step count as one output.
+    updates : membrane updates per inference, n_neurons times T: a state that leaks changes in
+        every step.
+    """
+
+    model: str
+    cls: str
+    signal: Signal
+    n_samples: int
+    n_neurons: float
+    n_timesteps: float
+    spikes: float | None
+    updates: float
+
+    @property
+    def spikes_per_neuron(self) -> float | None:
+        """Spikes of one neuron per inference, the T steps added up."""
+        return None if self.spikes is None else self.spikes / self.n_neurons
+
+
 @dataclass(frozen=True)
 class ActivityProfile:
-    """Activity of every synaptic layer. ``origin`` says on what it rests (data, samples)."""
+    """Activity of every synaptic layer. ``origin`` says on what it rests (data, samples).
+
+    ``neurons``: module path -> what its spiking neurons do, for neurons that are recognised.
+    """
 
     layers: Mapping[str, LayerActivity]
     n_samples: int
     origin: str
     measured: bool = True
     notes: tuple[str, ...] = ()
+    neurons: Mapping[str, NeuronActivity] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> LayerActivity:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from tospike.errors import OptionError
 if TYPE_CHECKING:
     from tospike.activity.data import Data
     from tospike.network import Layer, Network
+    from tospike.network.neuron import Neurons
     from tospike.tables import Table
 
 
@@ -33,53 +35,135 @@ def inspect(
     shape: Annotated[
         str | None, typer.Option(help="Shape of one sample, such as 3,224,224, if no --data.")
     ] = None,
+    batch_dim: Annotated[
+        int, typer.Option(help="Where a module takes the samples: 1 for a (T, B, ...) sequence.")
+    ] = 0,
+    timesteps: Annotated[
+        int | None,
+        typer.Option(help="Calls per inference of a spiking module of one time step per call."),
+    ] = None,
     format: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Layers of a network: synapses (MACs), neurons, weights, theoretical reuse factors."""
+    """Layers of a network: synapses (MACs), neurons, weights, theoretical reuse factors.
+
+    Spiking neurons of SpikingJelly, snnTorch, sinabs and Norse are named with their model.
+    """
     check_format(format, as_json)
     from tospike.network.importers import load
     from tospike.tables import print_tables
 
     module = load_model(model, weights)
-    network = load(module, _example(module, read(data, None), shape))
-    rows = [
-        {
-            "name": layer.name,
-            "kind": layer.kind,
-            "input_shape": list(layer.input_shape),
-            "output_shape": list(layer.output_shape),
-            "n_synapses": layer.n_synapses,
-            "n_synapses_exact": layer.n_synapses_exact,
-            "n_neurons": layer.n_neurons,
-            "n_weights": layer.n_weights,
-            "calls": layer.calls,
-            "reuse": layer.reuse._asdict() if layer.synaptic else None,
-        }
-        for layer in network
-    ]
+    example = _example(module, read(data, None), shape, batch_dim)
+    network = load(module, example, batch_dim=batch_dim, timesteps=timesteps)
+    neurons = _neurons(module)
+    rows = [_layer_row(layer) for layer in network]
     total = {
         "n_synapses": network.n_synapses,
         "n_neurons": network.n_neurons,
         "n_weights": network.n_weights,
     }
     if as_json:
-        print_json({"name": network.origin.name, "layers": rows, "total": total})
+        found = {"name": network.origin.name, "layers": rows, "total": total}
+        if neurons:
+            found["neurons"] = [_neuron_row(population) for population in neurons]
+        found["notes"] = list(network.notes)
+        print_json(found)
         return
-    table = _layer_table(network)
+    tables = [_layer_table(network), *([_neuron_table(neurons)] if neurons else [])]
     if format is not None:
-        print_as([table], format)
+        print_as(tables, format)
     else:
-        print_tables([table])
+        print_tables(tables)
+
+
+def _layer_row(layer: Layer) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "input_shape": list(layer.input_shape),
+        "output_shape": list(layer.output_shape),
+        "n_synapses": layer.n_synapses,
+        "n_synapses_exact": layer.n_synapses_exact,
+        "n_neurons": layer.n_neurons,
+        "n_weights": layer.n_weights,
+        "calls": layer.calls,
+        "neuron": layer.neuron,
+        "reuse": layer.reuse._asdict() if layer.synaptic else None,
+    }
+
+
+def _neurons(module: Any) -> tuple[Neurons, ...]:
+    """Populations of a torch module; none for a file or a topology."""
+    if isinstance(module, str):
+        return ()
+    from tospike.network.importers.neurons import neurons_of
+
+    return neurons_of(module)
+
+
+def _neuron_row(population: Neurons) -> dict[str, Any]:
+    reset = population.reset
+    return {
+        "name": population.name,
+        "model": population.model,
+        "class": population.cls,
+        "signal": population.signal,
+        "reset": {"kind": reset.kind, "value": reset.value, "delay": reset.delay},
+        # infinity is no number in JSON
+        "parameters": {
+            name: value.tolist() if math.isfinite(float(abs(value).max())) else str(value)
+            for name, value in population.parameters.items()
+        },
+    }
+
+
+def _neuron_table(neurons: tuple[Neurons, ...]) -> Table:
+    from tospike.tables import Column, Table
+
+    def parameter(value: Any) -> str:
+        low, high = float(value.min()), float(value.max())
+        return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+
+    def row(population: Neurons) -> dict[str, str | int | float | None]:
+        reset = population.reset
+        text = {"hard": f"to {reset.value:g}", "soft": "by threshold", "none": "none"}[reset.kind]
+        parameters = population.parameters.items()
+        return {
+            "population": population.name or "the model",
+            "model": population.model,
+            "class": population.cls.rpartition(".")[2],
+            "signal": population.signal,
+            "reset": text + (", one step late" if reset.delay and reset.kind != "none" else ""),
+            "parameters": ", ".join(f"{name} {parameter(value)}" for name, value in parameters),
+        }
+
+    return Table(
+        key="neurons",
+        title=f"{len(neurons)} populations of spiking neurons",
+        columns=(
+            Column("population", "population"),
+            Column("model", "model"),
+            Column("class", "class"),
+            Column("signal", "signal"),
+            Column("reset", "reset"),
+            Column("parameters", "parameters per step"),
+        ),
+        rows=tuple(row(population) for population in neurons),
+        assumptions=("signal analog: several or graded values in one step, or potentials",),
+    )
 
 
 def _layer_table(network: Network) -> Table:
     from tospike.tables import Column, Table
 
+    spiking = any(layer.neuron for layer in network.synaptic_layers)
+
     def row(layer: Layer) -> dict[str, str | int | float | None]:
         return {
             "layer": layer.name,
             "kind": layer.kind,
+            **({"neuron": layer.neuron} if spiking else {}),
             "synapses": layer.n_synapses,
             "neurons": layer.n_neurons,
             "weights": layer.n_weights,
@@ -100,6 +184,7 @@ def _layer_table(network: Network) -> Table:
         columns=(
             Column("layer", "layer"),
             Column("kind", "kind"),
+            *((Column("neuron", "neuron"),) if spiking else ()),
             Column("synapses", "synapses"),
             Column("neurons", "neurons"),
             Column("weights", "weights"),
@@ -116,8 +201,10 @@ def _layer_table(network: Network) -> Table:
     )
 
 
-def _example(module: Any, data: Data | None, shape: str | None) -> Any:
+def _example(module: Any, data: Data | None, shape: str | None, batch_dim: int) -> Any:
     """An example input: the first sample, or zeros of ``--shape``; ONNX files may do without."""
+    if batch_dim and isinstance(module, str):
+        raise OptionError("use --batch-dim without a torch module", fix="leave --batch-dim out")
     if data is None and shape is None:
         if isinstance(module, str):
             return None
@@ -133,7 +220,13 @@ def _example(module: Any, data: Data | None, shape: str | None) -> Any:
         return example
     import torch
 
-    return torch.as_tensor(example)
+    sample = torch.as_tensor(example)
+    if not 0 <= batch_dim < sample.dim():
+        raise OptionError(
+            f"use --batch-dim {batch_dim} with a sample of shape {tuple(sample.shape[1:])}",
+            allowed=f"0 to {sample.dim() - 1}",
+        )
+    return sample.movedim(0, batch_dim)
 
 
 def _integers_in_order(text: str) -> tuple[int, ...]:

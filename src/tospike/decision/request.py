@@ -71,6 +71,7 @@ def checked(
     )
     pricer = _kept(faults, lambda: make_pricer(network, technology, reference_model, options))
     _kept(faults, lambda: _check_activity(network, activity))
+    _kept(faults, lambda: _check_not_spiking(activity))
     if pricer is not None and not faults:
         _kept(faults, lambda: pricer.check(activity, reference_model))
     found = _kept(faults, lambda: _read(data, labels, accuracy_floor))
@@ -101,6 +102,22 @@ def _kept(faults: list[TospikeError], check: Callable[[], Found]) -> Found | Non
     except TospikeError as error:
         faults.append(error)
         return None
+
+
+def _check_not_spiking(activity: ActivityProfile) -> None:
+    """An SNN has no float network to be converted, run and weighed against."""
+    firing = {k: a for k, a in activity.neurons.items() if a.spikes is not None}
+    if not firing:
+        return
+    path, first = next(iter(firing.items()))
+    raise OptionError(
+        "decide whether this network should spike",
+        received=f"a network that spikes already: {len(firing)} populations of neurons, such as "
+        f"{path!r} ({first.model})",
+        allowed="an analog network, whose spiking form is made and run",
+        fix="price it as it is, and the ANN that does its task beside it: "
+        f"count(network, activity, Implementation('snn', n_timesteps={first.n_timesteps:g}))",
+    )
 
 
 def _read(data: Any, labels: Any, accuracy_floor: float | None) -> Data | None:

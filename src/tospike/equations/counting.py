@@ -23,6 +23,13 @@ _EQUATION_MODE: dict[Mode, EquationMode] = {
     "delta": "delta",
 }
 _DELTA_KINDS = ("rnn_input", "rnn_hidden")
+#: neuron model -> the equation of its layers; other "snn_" equations are accounting conventions
+NEURON_EQUATIONS: dict[str, str] = {
+    "if_inst": "snn_if_inst",
+    "lif_inst": "snn_lif_inst",
+    "if_cont": "snn_if_cont",
+    "lif_cont": "snn_lif_cont",
+}
 _DEFAULT = EquationOptions()
 
 
@@ -34,13 +41,15 @@ def model_of(key: str) -> EquationModel:
 
 
 def default_equation(mode: Mode, implementation: Implementation) -> str:
-    """Equation of a mode: Eyeriss v1 for an ANN, the neuron's own for an SNN, or the delta net."""
+    """Equation of a mode: Eyeriss v1 for an ANN, the neuron's own for an SNN, or the delta net.
+
+    Raises :class:`UnknownNameError` for a neuron model without an equation of its own, such as
+    "ottati": the equations of that paper are chosen with ``equation=`` or by mode.
+    """
     if mode == "snn":
-        key = f"snn_{implementation.neuron}"
-        if key not in MODELS:
-            known = tuple(name.removeprefix("snn_") for name in MODELS if name.startswith("snn_"))
-            raise unknown_name("neuron model", implementation.neuron, known)
-        return key
+        if implementation.neuron not in NEURON_EQUATIONS:
+            raise unknown_name("neuron model", implementation.neuron, tuple(NEURON_EQUATIONS))
+        return NEURON_EQUATIONS[implementation.neuron]
     return "delta_liu" if mode == "delta" else "ann_eyeriss_v1"
 
 
@@ -71,17 +80,18 @@ def count(
     """
     _check(implementation)
     layers = [layer for layer in network.synaptic_layers if layer.n_synapses]
+    _check_calls(layers, activity)
     chosen = _layer_modes(network, layers, activity, implementation, modes)
     keys = _equations(equation, implementation)
     parts: list[ActionCounts] = []
     for layer in layers:
         mode = chosen[layer.name]
         key = keys.get(_EQUATION_MODE[mode]) or default_equation(mode, implementation)
-        parts.append(
-            model_of(key).count_layer(layer, activity[layer.name], implementation, options)
-        )
-        parts += _layer_terms(network, layer, activity[layer.name], mode, implementation, options)
-    parts += _borders(network, chosen, implementation)
+        found = activity[layer.name]
+        step = one_step(layer, found, implementation) if mode == "snn" else layer
+        parts.append(model_of(key).count_layer(step, found, implementation, options))
+        parts += _layer_terms(network, step, found, mode, implementation, options)
+    parts += _borders(network, activity, chosen, implementation)
     if "static" in options.terms:
         parts.append(
             beyond.static_energy(
@@ -108,6 +118,25 @@ def _check(implementation: Implementation) -> None:
             "count this implementation",
             allowed="at least 1 time step and widths of at least 1 bit",
             fix="correct the listed fields of Implementation",
+            reasons=reasons,
+        )
+
+
+def _check_calls(layers: list[Layer], activity: ActivityProfile) -> None:
+    """A spiking model that was measured over T calls must have been loaded with them too."""
+    if not activity.neurons:
+        return
+    reasons = [
+        f"{layer.name}: {layer.calls} calls loaded, {activity[layer.name].n_timesteps:g} measured"
+        for layer in layers
+        if not math.isclose(activity[layer.name].n_timesteps, layer.calls)
+    ]
+    if reasons:
+        raise OptionError(
+            "count the spiking network",
+            received=f"{len(reasons)} layers that ran more or less often than they were loaded",
+            allowed="a network and an activity of the same number of time steps",
+            fix="load with the number of calls: load(module, x, timesteps=T)",
             reasons=reasons,
         )
 
@@ -165,29 +194,68 @@ def _default_mode(layer: Layer, activity: LayerActivity, implementation: Impleme
     return implementation.mode
 
 
+def one_step(layer: Layer, activity: LayerActivity, implementation: Implementation) -> Layer:
+    """A spiking layer as the equations want it: of one time step, of which an inference has T.
+
+    A model that loops over its T steps, or takes them as an axis, has them in ``layer.calls``,
+    and its spikes per synapse are those of the synapses of one call; any other layer stays as it
+    is. Raises :class:`OptionError` for a T that is not the model's.
+    """
+    rate, calls = activity.spikes_per_synapse, layer.calls
+    if rate is None or calls < 2:
+        return layer
+    once = rate * layer.n_synapses / calls
+    if not math.isclose(once, activity.synaptic_operations, rel_tol=1e-9, abs_tol=1e-9):
+        return layer
+    steps = implementation.n_timesteps
+    if calls % steps:
+        raise OptionError(
+            f"count the spiking layer {layer.name!r} with n_timesteps={steps}",
+            received=f"a model that runs this layer {calls} times per inference",
+            allowed=f"a number of time steps that divides {calls}",
+            fix=f"give Implementation('snn', n_timesteps={calls})",
+        )
+    return replace(
+        layer,
+        n_synapses=layer.n_synapses // calls,
+        n_synapses_exact=layer.n_synapses_exact // calls,
+        n_inputs=layer.n_inputs // calls,
+        # the updates of all calls come out after the equation's factor T
+        n_neurons=layer.n_neurons // steps,
+        calls=1,
+    )
+
+
 def _borders(
-    network: Network, chosen: Mapping[str, Mode], implementation: Implementation
+    network: Network,
+    activity: ActivityProfile,
+    chosen: Mapping[str, Mode],
+    implementation: Implementation,
 ) -> list[ActionCounts]:
     """Encoding and read-out, once per producing layer. Network inputs need none."""
-    encoded: dict[str, None] = {}
+    encoded: dict[str, int] = {}
     read_out: dict[str, None] = {}
     for edge in network.synaptic_edges:
         if edge.source == INPUT or edge.source not in chosen or edge.target not in chosen:
             continue
         spiking = chosen[edge.source] == "snn", chosen[edge.target] == "snn"
         if spiking == (False, True):
-            encoded[edge.source] = None
+            target, source = network[edge.target], network[edge.source]
+            inside = one_step(target, activity[edge.target], implementation) is not target
+            # with the time steps inside of the model, the values of all of them are there
+            steps = implementation.n_timesteps if inside and source.calls > 1 else 1
+            encoded[edge.source] = source.n_neurons // steps
         elif spiking == (True, False):
             read_out[edge.source] = None
     return [
         *(
             borders.ann_to_snn(
-                n_values=network[name].n_neurons,
+                n_values=n_values,
                 n_timesteps=implementation.n_timesteps,
                 state_bits=implementation.state_bits,
                 layer=name,
             )
-            for name in encoded
+            for name, n_values in encoded.items()
         ),
         *(
             borders.snn_to_ann(

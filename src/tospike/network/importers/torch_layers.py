@@ -94,6 +94,17 @@ def time_steps_ahead(execution: Execution, axis: Axis) -> int:
     return axis.dim or 0 if ahead and execution.signal == "spike" else 0
 
 
+def positions_of(execution: Execution, axis: Axis) -> int:
+    """Rows of one time step of a linear layer near neurons whose time steps are known; else 0.
+
+    A tensor that does not divide into these steps holds one step (the time was summed up).
+    """
+    if execution.form != "product" or execution.role != "a" or not execution.steps:
+        return 0
+    rows = axis.rows * math.prod(axis.strip(execution.shapes.a)[:-1])
+    return rows // execution.steps if rows % execution.steps == 0 else rows
+
+
 def site_of(execution: Execution, axes: Axes) -> Site:
     """The place to count at."""
     second = execution.role == "b"
@@ -109,6 +120,7 @@ def site_of(execution: Execution, axes: Axes) -> Site:
         weight_ptr=execution.weight_ptr,
         weight_shape=execution.shapes.a if second else execution.shapes.b,
         signal=execution.signal,
+        positions=positions_of(execution, axis),
     )
 
 
@@ -175,8 +187,12 @@ def _linear(execution: Execution, axes: Axes, n_samples: int) -> Draft:
     if merges_into_shape(execution, axis):
         inner, draft.calls = (axis.rows, *inner), 1
     ahead = time_steps_ahead(execution, axis)
-    if ahead:
+    if ahead and not positions_of(execution, axis):
         inner, draft.calls = inner[ahead:], math.prod(inner[:ahead])
+    positions = positions_of(execution, axis)
+    if positions:
+        draft.calls = axis.rows * math.prod(axis.strip(shapes.a)[:-1]) // positions
+        inner = (positions,)
     # einsum adds dimensions of size 1, or not, as the batch size has it
     inner = tuple(size for size in inner if size != 1)
     draft.input_shape = (*inner, features)

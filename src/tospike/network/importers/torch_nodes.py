@@ -36,6 +36,9 @@ class Other:
     extra: dict[str, str | int | float] = field(default_factory=dict)
 
 
+#: operation that stands for all operations inside of a population of neurons
+POPULATION = "neurons"
+
 #: shapes of all input tensors, shape of the first output
 OtherShapes = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]
 
@@ -93,6 +96,27 @@ class Nodes:
         if identity not in self._weights:
             self._weights[identity] = self._unique(base)
         return self._weights[identity]
+
+    def population_name(self, path: str, model: str) -> str:
+        """Name of the node of a population of neurons, made at its first operation."""
+        name = self._unique(path or "neurons")
+        self.others[name] = Other((path, POPULATION, 0), model, 0, (), ())
+        return name
+
+    def called(self, name: str, input_shape: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        """A call of a population has ended; the first one gives its place in the order."""
+        other = self.others[name]
+        if not other.calls:
+            other.input_shape, other.output_shape = input_shape, shape
+            # after the synapses inside of it
+            self._used.add(f"end of {name}")
+            self._order[name] = len(self._used)
+        other.calls += 1
+
+    @property
+    def ends(self) -> tuple[tuple[str, str], ...]:
+        """(source, target) of all edges, those that go back among them."""
+        return tuple(self._edges)
 
     def connect(self, name: str, incoming: Values) -> None:
         """Edges from the layers that made the incoming tensors."""

@@ -21,12 +21,15 @@ class Info:
 
     sources : layers (or INPUT) that made it. data : depends on the network's input or came out
     of a layer. params : full names of the parameters and buffers it was computed from.
+    signal : "analog", "spike", or "none" for fresh zeros, which fit both. steps : time steps in
+    the tensor, as the neurons upstream say; 0 where there are none.
     """
 
     sources: frozenset[str] = frozenset()
     data: bool = False
     params: frozenset[str] = frozenset()
     signal: str = "analog"
+    steps: int = 0
 
 
 CONSTANT = Info()
@@ -112,8 +115,17 @@ def union(infos: Iterable[Info]) -> Info:
         frozenset().union(*(info.sources for info in infos)),
         bool(data),
         frozenset().union(*(info.params for info in infos)),
-        data[0].signal if data and len({info.signal for info in data}) == 1 else "analog",
+        common_signal({info.signal for info in data}, "none" if data else "analog"),
+        max((info.steps for info in data), default=0),
     )
+
+
+def common_signal(signals: Iterable[str], otherwise: str) -> str:
+    """The one signal of several; zeros fit any; "analog" where they differ."""
+    known = set(signals) - {"none"}
+    if not known:
+        return otherwise
+    return known.pop() if len(known) == 1 else "analog"
 
 
 class Ties:

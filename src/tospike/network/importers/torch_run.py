@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tospike.errors import ModelError, TospikeError
 from tospike.network.importers import torch_tables as tables
+from tospike.network.importers.neurons import reset_states
 from tospike.network.importers.torch_synapses import SYNAPSES, Operation
 
 #: (module path, operation, how often it ran before in this call of the module)
@@ -72,6 +73,9 @@ class Interceptor:
         """Run any other operation, and return its result."""
         raise NotImplementedError
 
+    def on_enter(self, module: torch.nn.Module, path: str, inputs: Any) -> None:
+        """A module is called."""
+
     def on_module(self, module: torch.nn.Module, path: str, output: Any) -> None:
         """A module has returned."""
 
@@ -99,9 +103,10 @@ class Interceptor:
 
     # -- modules -----------------------------------------------------------------------------
 
-    def _enter(self, module: torch.nn.Module, _inputs: Any) -> None:
+    def _enter(self, module: torch.nn.Module, inputs: Any) -> None:
         path = self.paths.get(id(module))
         if path is not None:
+            self.on_enter(module, path, inputs)
             self.frames.append(Frame(module, path))
 
     def _leave(self, module: torch.nn.Module, _inputs: Any, output: Any) -> None:
@@ -306,11 +311,14 @@ def _plain_tensors(m: torch.nn.Module) -> list[torch.Tensor]:
 
 @contextmanager
 def untouched(root: torch.nn.Module) -> Iterator[ModuleState]:
-    """Evaluation mode inside; afterwards the module and the random generator are as before."""
+    """Evaluation mode and neurons at rest inside; afterwards all is as before.
+
+    The state that is handed out is the one inside, to be restored between inferences.
+    """
     state = ModuleState(root)
     try:
         root.eval()
-        yield state
+        yield ModuleState(root) if reset_states(root) else state
     finally:
         state.restore()
 

@@ -42,6 +42,7 @@ class Execution:
     weight_ptr: int
     signal: str
     packed: bool
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Site:
 
     ``in_shape``: rows merged with the batch are positions of one call (tokens, heads).
     ``n_time_dims``: dimensions ahead of the batch that are time steps, each a call.
+    ``positions``: rows of one time step, where the neurons nearby tell the steps; else 0.
     """
 
     layer: str
@@ -77,6 +79,7 @@ class Site:
     signal: str
     in_shape: bool = False
     n_time_dims: int = 0
+    positions: int = 0
 
 
 @dataclass(slots=True)

@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 
+from tospike.network.importers.neurons import declared_signal
+from tospike.network.importers.neurons_record import find
+
 #: ATen name -> kind, for operations that are kept as one layer
 KINDS = {
     "_prelu_kernel": "prelu",
@@ -246,48 +249,49 @@ def may_hide_synapses(func: Any) -> bool:
 
 
 #: kinds through which a spike signal stays a spike signal
-KEEPS_SPIKES = frozenset({"max_pool", "cat"})
+KEEPS_SPIKES = frozenset({"max_pool", "cat", "copy"})
+
+#: reductions that may take the time axis away
+REDUCES = frozenset({"sum", "mean", "amax", "max", "median"})
+
+#: fresh tensors of the shape of another one: they hold no signal yet
+EMPTY = frozenset(
+    {
+        "empty_like",
+        "full_like",
+        "new_empty",
+        "new_full",
+        "new_ones",
+        "new_zeros",
+        "ones_like",
+        "zeros_like",
+    }
+)
 
 #: class that produces a tensor -> signal of its (first) output. Extend it with your own neurons:
 #: ``SPIKING_MODULES["my_package.neurons.IF"] = "spike"``. Subclasses count as their base class,
 #: and modules below the named one count as it (packages move their classes into sub-modules).
-#: Neurons with graded or signed events are "analog": their synapses multiply.
+#: Neurons with graded or signed events are "analog": their synapses multiply. The neurons of the
+#: frameworks are in :mod:`tospike.network.importers.neurons`, with their models; a line here is
+#: read first.
 SPIKING_MODULES = {
-    "norse.torch.module.lif.LIF": "spike",
-    "norse.torch.module.lif.LIFCell": "spike",
-    "norse.torch.module.lif.LIFRecurrent": "spike",
-    "norse.torch.module.iaf.IAF": "spike",
-    "norse.torch.module.iaf.IAFCell": "spike",
-    "sinabs.layers.iaf.IAF": "spike",
-    "sinabs.layers.iaf.IAFSqueeze": "spike",
-    "sinabs.layers.lif.LIF": "spike",
-    "sinabs.layers.lif.LIFSqueeze": "spike",
-    "snntorch._neurons.LeakyParallel": "spike",
-    "snntorch._neurons.SpikingNeuron": "spike",
-    "spikingjelly.activation_based.neuron.BaseNode": "spike",
-    "spikingjelly.activation_based.neuron.GatedLIFNode": "spike",
-    "spikingjelly.activation_based.neuron.ILCBaseNode": "spike",
-    "spikingjelly.activation_based.neuron.ILIFNode": "analog",
-    "spikingjelly.activation_based.neuron.LIAFNode": "analog",
-    "spikingjelly.activation_based.neuron.MaskedPSN": "spike",
-    "spikingjelly.activation_based.neuron.PSN": "spike",
-    "spikingjelly.activation_based.neuron.STBIFNode": "analog",
-    "spikingjelly.activation_based.neuron.SimpleBaseNode": "spike",
-    "spikingjelly.activation_based.neuron.SlidingPSN": "spike",
-    "spikingjelly.activation_based.neuron.TernaryIFNode": "analog",
-    "spikingjelly.activation_based.neuron.TernaryLIFNode": "analog",
+    "norse.torch.module.encode.ConstantCurrentLIFEncoder": "spike",
+    "norse.torch.module.encode.PoissonEncoder": "spike",
+    "norse.torch.module.encode.PoissonEncoderStep": "spike",
+    "norse.torch.module.encode.SpikeLatencyEncoder": "spike",
+    "norse.torch.module.encode.SpikeLatencyLIFEncoder": "spike",
+    "spikingjelly.activation_based.encoding.LatencyEncoder": "spike",
+    "spikingjelly.activation_based.encoding.PoissonEncoder": "spike",
     "spikingjelly.clock_driven.neuron.BaseNode": "spike",
 }
 
 
 def signal_of_module(module: torch.nn.Module) -> str | None:
-    """Declared signal of a module's output, from :data:`SPIKING_MODULES`, or None."""
-    for cls in type(module).__mro__:
-        # the full path, then with the sub-modules left out one by one
-        path = cls.__module__
-        while path:
-            signal = SPIKING_MODULES.get(f"{path}.{cls.__qualname__}")
-            if signal is not None:
-                return signal
-            path = path.rpartition(".")[0]
-    return None
+    """Declared signal of the output of a module's class, or None for a class that declares none."""
+    entry = find(SPIKING_MODULES, type(module))
+    return entry[1] if entry is not None else declared_signal(type(module))
+
+
+def keeps_spikes(func: Any, kind: str) -> bool:
+    """True if 0 and 1 stay 0 and 1: the operation chooses among values and makes no new ones."""
+    return kind in KEEPS_SPIKES or base_name(func).startswith("upsample_nearest")

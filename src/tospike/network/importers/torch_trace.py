@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -18,13 +18,16 @@ from torch.nn.parameter import UninitializedParameter
 
 from tospike.errors import ModelError, UnsupportedOperatorError
 from tospike.network.importers import torch_tables as tables
+from tospike.network.importers.neurons import Population, neuron_notes
 from tospike.network.importers.torch_layers import Samples, add_execution, axes_of, site_of
-from tospike.network.importers.torch_nodes import Batch, Nodes, OtherShapes
+from tospike.network.importers.torch_nodes import Batch, Nodes
+from tospike.network.importers.torch_populations import Populations
 from tospike.network.importers.torch_provenance import (
     Info,
     Parameters,
     Provenance,
     Ties,
+    common_signal,
     distinct_values,
     layer_name_of,
     storage_id,
@@ -33,7 +36,6 @@ from tospike.network.importers.torch_provenance import (
 from tospike.network.importers.torch_run import (
     Interceptor,
     Key,
-    ModuleState,
     as_inputs,
     map_tensors,
     n_samples_of,
@@ -42,8 +44,16 @@ from tospike.network.importers.torch_run import (
     untouched,
     with_tensors,
 )
-from tospike.network.importers.torch_sites import Draft, Execution, Role, Shapes, Site
+from tospike.network.importers.torch_shapes import (
+    ShapeMode,
+    other_batch,
+    second_run,
+    shapes_of,
+    to_meta,
+)
+from tospike.network.importers.torch_sites import Draft, Execution, Role, Site
 from tospike.network.importers.torch_synapses import Operation
+from tospike.network.layer import Layer
 from tospike.network.network import INPUT, Network, Origin
 
 #: a first run longer than this is repeated on meta tensors: to load torch's machinery for them
@@ -51,40 +61,16 @@ from tospike.network.network import INPUT, Network, Origin
 SLOW_SECONDS = 1.0
 
 
-class ShapeMode(Interceptor):
-    """Second run: only the shapes of the operations with synapses."""
-
-    def __init__(self, root: torch.nn.Module) -> None:
-        super().__init__(root)
-        self.found: list[tuple[Key, Shapes]] = []
-        self.others: dict[Key, OtherShapes] = {}
-
-    def on_synapses(
-        self, key: Key, operation: Operation, outputs: tuple[torch.Tensor, ...]
-    ) -> None:
-        self.found.append((key, shapes_of(operation, outputs)))
-
-    def on_other(self, func: Any, args: Any, kwargs: Any) -> Any:
-        out = func(*args, **kwargs)
-        if not tables.moves_only(func):
-            key = self.key(f"other:{tables.kind_of(func)}")
-            if key not in self.others:
-                inputs, outputs = tensors_in([args, kwargs]), tensors_in(out)
-                shapes = tuple(tuple(t.shape) for t in inputs)
-                self.others[key] = shapes, tuple(outputs[0].shape) if outputs else ()
-        return out
-
-
 class TraceMode(Interceptor):
     """First run: executions, provenance and layers without synapses."""
 
-    def __init__(self, root: torch.nn.Module, inputs: Any) -> None:
+    def __init__(self, root: torch.nn.Module, inputs: Any, input_signal: str = "analog") -> None:
         super().__init__(root)
         self.parameters = Parameters(root)
         self.provenance = Provenance(self.parameters)
         self.inputs = inputs
         for tensor in tensors_in(inputs):
-            self.provenance.set(tensor, Info(frozenset({INPUT}), data=True))
+            self.provenance.set(tensor, Info(frozenset({INPUT}), data=True, signal=input_signal))
         self.executions: list[Execution | None] = []
         self.keys: list[Key] = []
         self.ignored: set[Key] = set()
@@ -92,6 +78,7 @@ class TraceMode(Interceptor):
         self.unsupported: Counter[str] = Counter()
         self.notes: set[str] = set()
         self.ties = Ties()
+        self.populations = Populations(root, self.nodes, self.provenance)
 
     # -- synapses ----------------------------------------------------------------------------
 
@@ -121,6 +108,12 @@ class TraceMode(Interceptor):
                 self.ties.add(name, weight)
         bias = operation.bias
         weighted_bias = bias is not None and not get(bias).data
+        activation = b if role == "b" else a
+        signal, steps = activation.signal if activation.data else "none", activation.steps
+        own = self.parameters.name(weight, key[0])
+        back = self.populations.back_signal(own[0] if own else None)
+        if back is not None:
+            signal, steps = back, 1
         self.executions.append(
             Execution(
                 key,
@@ -134,8 +127,9 @@ class TraceMode(Interceptor):
                 self._n_biases(operation) if weighted_bias else 0,
                 # a weight computed anew in every run has no address to know it by
                 weight.data_ptr() if stored else 0,
-                (b if role == "b" else a).signal,
+                signal,
                 operation.packed,
+                steps,
             )
         )
         incoming = [operation.b] if role == "b" else [operation.a]
@@ -194,6 +188,8 @@ class TraceMode(Interceptor):
         if not before.data:
             self._note_outputs(func, args, inputs, outputs, before)
             return out
+        if tables.base_name(func) in tables.EMPTY:
+            before = replace(before, signal="none")
         if tables.may_hide_synapses(func):
             large = any(not i.data and i.params and t.dim() > 1 for t, i in infos)
             # packed weights of quantised operators are no tensors
@@ -202,15 +198,28 @@ class TraceMode(Interceptor):
         if key is None:
             self._note_outputs(func, args, inputs, outputs, before)
             return out
+        inside = self.populations.around(self.frames)
+        if inside is not None:
+            made = self.populations.operation(inside, infos)
+            self._note_outputs(func, args, inputs, outputs, made)
+            return out
         data = [(t, info) for t, info in infos if info.data]
         first = next(i for i, (_, info) in enumerate(infos) if info.data)
         if kind == "mul":
             self._note_broadcast(infos, outputs)
         name = self.nodes.other(key, kind, self.frames[-1].module, data, first, outputs, args)
-        signal = before.signal if kind in tables.KEEPS_SPIKES else "analog"
-        fresh = Info(frozenset({name}), data=True, signal=signal)
+        signal = self._signal_of(func, kind, before, infos)
+        steps = _steps_after(kind, args, before.steps, inputs, outputs)
+        fresh = Info(frozenset({name}), data=True, signal=signal, steps=steps)
         self._note_outputs(func, args, inputs, outputs, fresh)
         return out
+
+    def _signal_of(
+        self, func: Any, kind: str, before: Info, infos: list[tuple[torch.Tensor, Info]]
+    ) -> str:
+        # a product of two spikes is their AND
+        both = kind == "mul" and len(infos) == 2 and all(info.data for _, info in infos)
+        return before.signal if both or tables.keeps_spikes(func, kind) else "analog"
 
     def _note_broadcast(
         self, infos: list[tuple[torch.Tensor, Info]], outputs: list[torch.Tensor]
@@ -243,7 +252,12 @@ class TraceMode(Interceptor):
             if storage_id(tensor) not in shared:
                 self.provenance.set(tensor, info)
 
+    def on_enter(self, module: torch.nn.Module, path: str, inputs: Any) -> None:
+        self.populations.on_enter(module, path, inputs)
+
     def on_module(self, module: torch.nn.Module, path: str, output: Any) -> None:
+        if self.populations.on_leave(module, path, output):
+            return
         signal = tables.signal_of_module(module)
         tensors = tensors_in(output)
         if signal is not None and tensors:
@@ -251,15 +265,15 @@ class TraceMode(Interceptor):
             self.provenance.set(tensors[0], Info(info.sources, True, info.params, signal))
 
 
-def shapes_of(operation: Operation, outputs: tuple[torch.Tensor, ...]) -> Shapes:
-    """Shapes of an execution."""
-    c = operation.c
-    return Shapes(
-        tuple(operation.a.shape),
-        tuple(operation.b.shape),
-        tuple(outputs[0].shape),
-        tuple(c.shape) if c is not None else (),
-    )
+def _steps_after(
+    kind: str, args: Any, steps: int, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
+) -> int:
+    """Time steps left in the result: a sum or mean over one of the first two axes takes them."""
+    if kind not in tables.REDUCES or steps < 2 or not inputs or not outputs or len(args) < 2:
+        return steps
+    axes = args[1] if isinstance(args[1], list | tuple) else (args[1],)
+    first = len(axes) == 1 and axes[0] in (0, 1, -inputs[0].dim(), 1 - inputs[0].dim())
+    return 1 if first and outputs[0].numel() * steps == inputs[0].numel() else steps
 
 
 @dataclass(frozen=True)
@@ -270,6 +284,7 @@ class Trace:
     sites: Mapping[Key, tuple[Site, ...]]
     stateful: tuple[str, ...]
     ignored: frozenset[Key]
+    populations: Mapping[str, Population]
 
 
 def load_torch(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 0) -> Network:
@@ -277,7 +292,13 @@ def load_torch(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 
     return trace(model, example, batch_dim=batch_dim).network
 
 
-def trace(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 0) -> Trace:
+def trace(
+    model: torch.nn.Module,
+    example: Any,
+    *,
+    batch_dim: int | None = 0,
+    input_signal: str = "analog",
+) -> Trace:
     """Run ``model`` on ``example`` and record all layers. The module is left as it was."""
     check_parameters(model)
     inputs = _on_device(model, as_inputs(_checked_example(model, example)))
@@ -285,17 +306,17 @@ def trace(model: torch.nn.Module, example: Any, *, batch_dim: int | None = 0) ->
     with untouched(model) as state:
         # Copies: a model may write into its input.
         again = map_tensors(torch.clone, inputs)
-        mode = TraceMode(model, map_tensors(torch.clone, inputs))
+        mode = TraceMode(model, map_tensors(torch.clone, inputs), input_signal)
         start = perf_counter()
         outputs = mode.run(mode.inputs)
         slow = perf_counter() - start > SLOW_SECONDS
         changed = state.changed()
         state.restore()
         model.eval()
-        other = _other_batch(n_samples)
+        other = other_batch(n_samples)
         second = None
         if batch_dim is not None:
-            second = _second_run(model, resized(again, batch_dim, other), state, on_meta=slow)
+            second = second_run(model, resized(again, batch_dim, other), state, on_meta=slow)
     if mode.unsupported:
         raise UnsupportedOperatorError(
             f"count the synapses of {type(model).__name__}",
@@ -322,7 +343,10 @@ def _finish(
     samples = Samples(n_samples, other, batch_dim is not None)
     drafts: dict[str, Draft] = {}
     sites: dict[Key, list[Site]] = {}
-    for i, execution in enumerate(mode.executions):
+    found = mode.populations
+    synaptic = {e.name: e for e in mode.executions if e is not None}
+    feeds, near = found.fed_by(mode.nodes.ends, synaptic)
+    for i, execution in enumerate(_settled(mode, near)):
         if execution is None:
             continue
         shapes = second.found[i][1] if second is not None else None
@@ -339,7 +363,9 @@ def _finish(
     for name, (holder, n) in mode.ties.found.items():
         drafts[name].extra |= {"tied_to": holder, "tied_weights": n}
     layers, edges, dropped = mode.nodes.finish(drafts, batch)
+    layers = tuple(_with_neuron(layer, feeds, found) for layer in layers)
     notes |= {f"recurrent connection {source} -> {target}" for source, target in dropped}
+    notes |= set(neuron_notes(found.found))
     ends = [s for t in tensors_in(outputs) for s in sorted(mode.provenance.get(t).sources)]
     network = Network(
         layers=layers,
@@ -350,44 +376,45 @@ def _finish(
         notes=tuple(sorted(notes)),
     )
     places = {key: tuple(found) for key, found in sites.items()}
-    return Trace(network, places, changed, frozenset(mode.ignored))
+    return Trace(network, places, changed, frozenset(mode.ignored), found.found)
+
+
+def _with_neuron(layer: Layer, feeds: Mapping[str, str], populations: Populations) -> Layer:
+    """The layer with the neuron model that it feeds, or, for a population, that it is."""
+    own = {name: path for path, name in populations.names.items()}
+    path = feeds.get(layer.name, own.get(layer.name))
+    if path is None:
+        return layer
+    return replace(layer, neuron=populations.found[path].neurons.model)
+
+
+def _settled(mode: TraceMode, near: Mapping[str, str]) -> list[Execution | None]:
+    """The executions with one signal per layer, and the time steps of the neurons nearby.
+
+    One analog call among spikes makes a layer's input analog; zeros fit any.
+    """
+    signals: dict[str, set[str]] = {}
+    steps: dict[str, int] = {}
+    for execution in mode.executions:
+        if execution is not None:
+            signals.setdefault(execution.name, set()).add(execution.signal)
+            steps[execution.name] = max(steps.get(execution.name, 0), execution.steps)
+    names = mode.populations.names
+    for layer, path in near.items():
+        if not steps.get(layer):
+            steps[layer] = mode.populations.steps.get(names[path], 0)
+    return [
+        replace(e, signal=common_signal(signals[e.name], "analog"), steps=steps.get(e.name, 0))
+        if e is not None
+        else None
+        for e in mode.executions
+    ]
 
 
 def _without(shape: torch.Size, batch_dim: int | None) -> tuple[int, ...]:
     if batch_dim is None or batch_dim >= len(shape):
         return tuple(shape)
     return tuple(shape[:batch_dim]) + tuple(shape[batch_dim + 1 :])
-
-
-def _second_run(
-    model: torch.nn.Module, inputs: Any, state: ModuleState, *, on_meta: bool
-) -> ShapeMode | None:
-    """Shapes at another batch size: for real, or first on meta tensors, which have no values.
-
-    None for a model that runs at one batch size only; the axes are then guessed from one run.
-    """
-    named = (*model.named_parameters(), *model.named_buffers())
-    meta = {name: t.detach().to("meta") for name, t in named}
-    for tensors in (meta, None) if on_meta else (None,):
-        mode = ShapeMode(model)
-        own = inputs if tensors is None else map_tensors(_to_meta, inputs)
-        try:
-            mode.run(own, tensors)
-        except ModelError:
-            continue
-        finally:
-            state.restore()
-            model.eval()
-        return mode
-    return None
-
-
-def _to_meta(t: torch.Tensor) -> torch.Tensor:
-    return t.to("meta")
-
-
-def _other_batch(n_samples: int) -> int:
-    return n_samples - 1 if n_samples > 2 else n_samples + 1
 
 
 def _batch_size(inputs: Any, batch_dim: int | None) -> int:
@@ -421,7 +448,7 @@ def _checked_example(model: torch.nn.Module, example: Any) -> Any:
 def _on_device(model: torch.nn.Module, inputs: Any) -> Any:
     """Inputs on the meta device if the parameters are."""
     if any(p.device.type == "meta" for p in model.parameters()):
-        return map_tensors(_to_meta, inputs)
+        return map_tensors(to_meta, inputs)
     return inputs
 
 
