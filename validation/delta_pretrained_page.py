@@ -461,4 +461,29 @@ def video(data: Row) -> list[str]:
                 for layer in middle["layers"]
             ),
         )  # fmt: skip
+        if name in data["converted"]:
+            lines += _converted(name, data["converted"][name], data["frames"])
     return lines
+
+
+def _converted(name: str, runs: Sequence[Row], frames: int) -> list[str]:
+    """The network of ``ts.convert`` on the same frames."""
+    return [
+        f'The same {frames} frames through `ts.convert(trunk, to="delta", theta={{...}})`, a '
+        "threshold by name for each convolution. The first frame counts here: it is sent "
+        "against references of zero. At 0 the output is that of the trunk to float rounding.",
+        "",
+        *table(
+            ("threshold", "output error", "Γ of the layers", "MACs a frame", "of the dense ones"),
+            [
+                (
+                    f"{one['steps']:g}",
+                    f"{100 * one['relative_error']:.2g} %",
+                    percent(one["temporal_sparsity"]),
+                    f"{one['macs_per_frame'] / 1e9:.2f} G",
+                    f"{100 * one['macs_per_frame'] / one['dense_macs_per_frame']:.1f} %",
+                )
+                for one in runs
+            ],
+        ),
+    ]

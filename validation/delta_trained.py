@@ -9,14 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from delta_tasks import Data, Pair, Task, loss
+from delta_tasks import Data, Pair, Task
 from torch import nn
 
 from tospike.actions import ActionCounts, combine
 from tospike.conversion.delta.pruning import Pruning, column_bytes
 from tospike.conversion.delta.recording import recorded
 from tospike.conversion.delta.replace import delta_network
-from tospike.conversion.delta.search import search_thresholds, thresholds, with_thresholds
+from tospike.conversion.delta.scores import lower_bound
+from tospike.conversion.delta.search import (
+    Key,
+    search_thresholds,
+    thresholds,
+    with_thresholds,
+)
 from tospike.conversion.delta.traffic import LayerTraffic, total, traffic
 from tospike.conversion.delta.train import Augment, Recipe, train
 from tospike.equations import liu_delbruck_2019 as liu
@@ -27,6 +33,9 @@ TECHNOLOGY = "horowitz_2014_45nm"
 SEARCH_FLOORS = {"searched_20": 20.0, "searched_26": 26.0}
 #: training sequences that a search runs on
 SEARCH_SAMPLES = 400
+#: a search on people who are not in the training: the networks that each leave other people out,
+#: the accuracy that may be lost, and how sure that is to be
+FOLDS, MAY_LOSE, CONFIDENCE = 3, 0.005, 0.95
 #: of the pruned network: three of four weights are 0 in every part of a column
 PRUNING = Pruning(sparsity=0.75, n_pe=8, ramp=0.4)
 GATES = 3
@@ -38,8 +47,9 @@ class Row:
     """One network on the test data. Bytes and joule are per time step, of the GRU alone.
 
     ``training``: "dense", "post" (thresholds put into the dense network), "searched_20" and
-    "searched_26" (the same, with thresholds found on training data), "retrained", or "pruned"
-    (retrained with CBTD).
+    "searched_26" (the same, with thresholds found on training data), "searched_people" and
+    "searched_people_mean" (found on people left out of the training, with a margin and without),
+    "retrained", or "pruned" (retrained with CBTD).
     ``gamma``: share of weights not read. ``bytes_*``: weights read at that width. ``energy_*_j``:
     modelled, 8-bit weights in SRAM or in DRAM; None for pruned networks, which are not modelled.
     """
@@ -170,11 +180,18 @@ class Trainer:
 
     def __init__(self, task: Task, work: Path, report: Report) -> None:
         self.task, self.work, self.report = task, work, report
+        self.on_people: dict[float, dict[Key, float]] = {}
 
     def _train(
-        self, module: nn.Module, name: str, recipe: Recipe, augment: Augment | None
+        self,
+        module: nn.Module,
+        name: str,
+        recipe: Recipe,
+        augment: Augment | None,
+        data: Data | None = None,
     ) -> nn.Module:
         task = self.task
+        data = task.train if data is None else data
 
         def progress(done: int, steps: int) -> None:
             if done % max(1, steps // 10) == 0:
@@ -182,9 +199,9 @@ class Trainer:
 
         trained = train(
             module,
-            task.train.x,
-            task.train.steps(task.first),
-            loss,
+            data.x,
+            data.steps(task.first),
+            task.loss,
             recipe,
             augment=augment,
             checkpoint=self.work / f"{task.name}.{name}.pt",
@@ -224,9 +241,51 @@ class Trainer:
         self.report(f"{self.task.name} searched {seed}: {len(found.path)} trials")
         return with_thresholds(start, found.thetas)
 
+    def searched_on_people(self, seed: int, confidence: float) -> nn.Module:
+        """The dense network with thresholds found on people that :data:`FOLDS` networks, trained
+        half as long, have not seen; found once for all seeds."""
+        if confidence not in self.on_people:
+            self.on_people[confidence] = self._search_on_people(confidence)
+        return with_thresholds(delta_network(self.dense(seed)), self.on_people[confidence])
+
+    def _search_on_people(self, confidence: float) -> dict[Key, float]:
+        task, data = self.task, self.task.train
+        assert data.person is not None
+        people = data.person.unique()
+        recipe = replace(task.dense, epochs=max(1, task.dense.epochs // 2))
+        folds = []
+        for fold in range(FOLDS):
+            out = torch.isin(data.person, people[fold::FOLDS])
+            kept = data.select(torch.nonzero(~out)[:, 0])
+            dense = self._train(task.network(0), f"fold.{fold}", recipe, task.augment, kept)
+            # sequences overlap by half: every second one has all that the others have
+            held_out = data.select(torch.nonzero(out)[::2, 0])
+            found = answers(dense, held_out)
+            share = float((found == held_out.label).double().mean())
+            self.report(f"{task.name} fold {fold}: accuracy {share:.4f} on people left out")
+            folds.append((delta_network(dense), held_out, found))
+        persons = torch.cat([held_out.person for _, held_out, _ in folds]).tolist()
+
+        def score(module: nn.Module) -> float:
+            at = thresholds(module)
+            changes = []
+            for fold, (network, held_out, before) in enumerate(folds):
+                # the network under search counts what is sent; the others follow it
+                now = answers(module if fold == 0 else with_thresholds(network, at), held_out)
+                right = (now == held_out.label).double()
+                changes.append(right - (before == held_out.label).double())
+            return lower_bound(torch.cat(changes), persons, confidence)
+
+        best = search_thresholds(folds[0][0], score, -MAY_LOSE, first=2.0**-6, refine=1)
+        self.report(
+            f"{task.name} searched on people, confidence {confidence:g}: "
+            f"{len(best.path)} trials, {best.score:.4f}"
+        )
+        return dict(best.thetas)
+
 
 def rows(task: Task, seeds: int, work: Path, report: Report) -> Iterator[Row]:
-    """All networks of a task, one row after the other: the first seed with everything first."""
+    """All networks of a task, one row after the other; what takes long comes last."""
     trainer = Trainer(task, work, report)
     for seed in range(seeds):
         dense = trainer.dense(seed)
@@ -236,7 +295,12 @@ def rows(task: Task, seeds: int, work: Path, report: Report) -> Iterator[Row]:
             yield measure(task, seed, "post", made)
         for name, floor in SEARCH_FLOORS.items():
             yield measure(task, seed, name, trainer.searched(seed, floor))
-        for at in task.retrained:
+    if task.train.person is not None:
+        for name, confidence in (("searched_people_mean", 0.5), ("searched_people", CONFIDENCE)):
+            for seed in range(seeds):
+                yield measure(task, seed, name, trainer.searched_on_people(seed, confidence))
+    for at in task.retrained:
+        for seed in range(seeds):
             yield measure(task, seed, "retrained", trainer.retrained(seed, at))
-        if task.pruned:
-            yield measure(task, seed, "pruned", trainer.retrained(seed, task.retrained[0], PRUNING))
+    for seed in range(seeds if task.pruned else 0):
+        yield measure(task, seed, "pruned", trainer.retrained(seed, task.retrained[0], PRUNING))

@@ -1,4 +1,8 @@
-"""Would a stateful delta CNN pay? A trained VGG-16 trunk on consecutive frames of real video."""
+"""Would a stateful delta CNN pay? A trained VGG-16 trunk on consecutive frames of real video.
+
+The references are kept by hooks, so that many thresholds share one pass over the frames; the same
+video then runs through the network that ``ts.convert`` makes.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from demo_models import vgg16_trunk
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import tospike as ts
+from tospike.conversion.delta.recording import recorded
+from tospike.conversion.delta.traffic import total, traffic
 from tospike.equations.delta_cnn import CnnLayer, break_even
 from tospike.errors import DataError
 
@@ -25,6 +32,8 @@ VIDEOS = {"bikes": ("bikes.mp4", 2), "videophone": ("carphone_pristine.mp4", 0)}
 N_FRAMES = 16
 #: thresholds in steps of an 8-bit number over the range of each layer's input
 STEPS = (0.0, 1.0, 2.0, 4.0, 8.0)
+#: video and thresholds that run through the converted network, too
+CONVERTED, CONVERTED_STEPS = "bikes", (0.0, 1.0, 2.0)
 #: name -> (updates, state memory)
 MACHINES: dict[str, tuple[Any, Any]] = {
     "sums once per frame, SRAM": ("frame", "sram"),
@@ -200,19 +209,71 @@ def _layer(name: str, watch: Watch) -> dict[str, Any]:
     }
 
 
+def ranges(model: nn.Module, frames: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Output, and the largest absolute input of every convolution."""
+    found: dict[str, float] = {}
+    handles = [
+        part.register_forward_pre_hook(
+            lambda _, inputs, name=name: found.update({name: float(inputs[0].abs().max())})
+        )
+        for name, part in convolutions(model).items()
+    ]
+    output: Tensor = model(frames)
+    for handle in handles:
+        handle.remove()
+    return output, found
+
+
+def converted(
+    model: nn.Module, inputs: Sequence[Tensor], steps: Sequence[float], report: Report
+) -> list[dict[str, Any]]:
+    """The same video through ``ts.convert(model, to="delta", theta=...)``, all frames in a call.
+
+    Here the first frame counts: it is sent against references of zero.
+    """
+    found = []
+    frames = torch.cat(list(inputs))
+    with torch.inference_mode():
+        exact, largest = ranges(model, frames)
+        for step in sorted({0.0, *steps}):
+            theta = {name: step * value / 255.0 for name, value in largest.items()}
+            made = ts.convert(model, to="delta", theta=theta)
+            with recorded() as record:
+                output = made(frames)
+            layers = traffic(made, record)
+            used, whole = total(layers)
+            found.append(
+                {
+                    "steps": step,
+                    "relative_error": float((output - exact).norm() / exact.norm()),
+                    "temporal_sparsity": [one.sparsity_x for one in layers],
+                    "macs_per_frame": used,
+                    "dense_macs_per_frame": whole,
+                }
+            )
+            report(f"video, converted: threshold of {step:g} steps")
+    return found
+
+
 def measure(quick: bool, report: Report) -> dict[str, Any]:
     """Temporal sparsity per layer and what it is worth."""
     module = vgg16_trunk()
     if quick:
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
         random = torch.rand(4, 1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-        return {"videos": {"random": run(model, list(random), (1.0,), report)}, "frames": 4}
+        return {
+            "videos": {"random": run(model, list(random), (1.0,), report)},
+            "converted": {"random": converted(model, list(random), (1.0,), report)},
+            "frames": 4,
+        }
     model = module.trunk()
-    videos = {}
+    videos, through = {}, {}
     for name, (file, first) in VIDEOS.items():
         squares = frames(video(file), first, N_FRAMES, module.SIDE)
         inputs = [torch.from_numpy(module.preprocess(one))[None] for one in squares]
         pixels = np.stack(squares).astype(np.int16)
         report(f"video {name}: {np.mean(np.diff(pixels, axis=0) == 0):.1%} of the values stay")
         videos[name] = run(model, inputs, STEPS, report)
-    return {"videos": videos, "frames": N_FRAMES}
+        if name == CONVERTED:
+            through[name] = converted(model, inputs, CONVERTED_STEPS, report)
+    return {"videos": videos, "converted": through, "frames": N_FRAMES}

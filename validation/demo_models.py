@@ -34,3 +34,8 @@ def vgg16_trunk() -> ModuleType:
 def motion_data() -> ModuleType:
     """demo/motion/data.py."""
     return _load("motion", "data")
+
+
+def motion_augment() -> ModuleType:
+    """demo/motion/augment.py."""
+    return _load("motion", "augment")

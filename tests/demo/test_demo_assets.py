@@ -248,7 +248,7 @@ def test_motion_checkpoint() -> None:
     assert (MOTION / "gru.pt").stat().st_size < 200_000
     assert sum(p.numel() for p in net.parameters()) == card["parameters"]
     with torch.inference_mode():
-        x = torch.rand(2, 9, 6)
+        x = torch.rand(2, 9, 12)
         assert net(x).shape == (2, 6)
         torch.testing.assert_close(net.every_step(x)[:, -1], net(x))
     assert f"{100 * card['test_accuracy']:.2f} %" in (MOTION / "README.md").read_text("utf-8")
@@ -260,7 +260,7 @@ def test_motion_accuracy() -> None:
     net = load(MOTION / "model.py").trained_gru()
     card = json.loads((MOTION / "card.json").read_text("utf-8"))
     x, y = load(MOTION / "data.py").sequences(test=True)
-    assert x.shape == (card["test_sequences"], 256, 6)
+    assert x.shape == (card["test_sequences"], 256, 12)
     assert x.dtype == np.float32
     with torch.inference_mode():
         right = (net(torch.from_numpy(x)).argmax(1).numpy() == y).mean()
@@ -271,3 +271,43 @@ def test_motion_reads_no_other_pickles() -> None:
     data = load(MOTION / "data.py")
     with pytest.raises(pickle.UnpicklingError, match="unexpected"):
         data._Unpickler(io.BytesIO(pickle.dumps(Path))).load()
+
+
+def test_motion_features_are_running_means_and_nothing_of_the_future() -> None:
+    """Against the recursion that a sensor would run, sample by sample."""
+    data = load(MOTION / "data.py")
+    x = np.random.default_rng(0).standard_normal((2, 90, 6)).astype(np.float32)
+
+    def recursion(values: np.ndarray, samples: int) -> np.ndarray:
+        sums, weight, found = np.zeros((2, 6)), 0.0, []
+        for sample in values.astype(float).swapaxes(0, 1):
+            sums, weight = (1 - 1 / samples) * sums + sample, (1 - 1 / samples) * weight + 1
+            found.append(sums / weight)
+        return np.stack(found, axis=1)
+
+    moves = recursion(np.abs(x - recursion(x, data.SLOW)), data.ENVELOPE)
+    expected = np.concatenate([x, 0.5 * np.log(moves + 1e-3) + 2.5], axis=2)
+    found = data.features(x)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(data.features(x[:, :40]), found[:, :40], atol=1e-5)
+
+
+def test_motion_augmentation_turns_sensors_as_a_whole() -> None:
+    """Rotations keep lengths and handedness; a quarter turn is known by hand."""
+    torch = pytest.importorskip("torch")
+    augment = load(MOTION / "augment.py")
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator), dim=1)
+    turns = augment.turns(axis, 3 * torch.randn(50, generator=generator))
+    torch.testing.assert_close(
+        turns @ turns.transpose(1, 2), torch.eye(3).expand(50, 3, 3), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(torch.linalg.det(turns), torch.ones(50))
+    quarter = augment.turns(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([torch.pi / 2]))[0]
+    torch.testing.assert_close(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]))
+    x = torch.ones(8, 256, 6)
+    out = augment.augment(x, generator, 100)
+    assert out.shape == (8, 100, 6)
+    # a sensor that does not move is the same at every step, whatever it is turned to
+    torch.testing.assert_close(out, out[:, :1].expand_as(out))

@@ -32,7 +32,8 @@ def test_quick_run_writes_everything_and_can_be_repeated(
     tiny = result["tasks"]["tiny"]
     rows = {(row["training"], row["theta_x"]): row for row in tiny["rows"]}
     assert [row["training"] for row in tiny["rows"]] == [
-        "dense", "post", "post", "searched_20", "searched_26", "retrained", "pruned",
+        "dense", "post", "post", "searched_20", "searched_26", "searched_people_mean",
+        "searched_people", "retrained", "pruned",
     ]  # fmt: skip
     dense, zero, some = rows["dense", 0.0], rows["post", 0.0], rows["post", 0.1]
     # 24 rows of weights by 2 inputs and 8 states, 4 bytes each

@@ -16,7 +16,7 @@ Differs from the paper
     al. 2019), so that a weight can come back while alpha < 1.
 
 Reference
-    C. Gao, T. Delbruck, S.-C. Liu: Spartus, IEEE TNNLS 2022, doi:10.1109/TNNLS.2022.3180209;
+    ``gao_2022`` (Spartus), doi:10.1109/TNNLS.2022.3180209, whose abstract was read, not its text;
     A. N. Gomez et al.: Learning sparse networks using targeted dropout, arXiv:1905.13678.
 """
 

@@ -1,4 +1,5 @@
-"""``delta_network``: a trained torch network with its recurrent layers replaced by delta layers."""
+"""``delta_network``: a trained torch network with its recurrent layers replaced by delta layers,
+and the linear and convolution layers that are named."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from tospike.conversion.delta.changes import checked_theta
+from tospike.conversion.delta.convolution import CONVOLUTIONS, delta_convolution
 from tospike.conversion.delta.layers import (
     DeltaGRU,
     DeltaLinear,
@@ -30,34 +32,43 @@ def delta_network(
     quantisation: Quantisation = FLOAT,
     learnable: bool = False,
 ) -> nn.Module:
-    """A copy of ``module`` in which every GRU, LSTM and RNN is a delta layer with its parameters.
+    """A copy of ``module`` in which every GRU, LSTM and RNN is a delta layer with its parameters,
+    and so is every linear or convolution layer that has a threshold of its own.
 
     Parameters
     ----------
     module : trained network, left unchanged; it may itself be a recurrent layer.
-    theta : delta threshold of hidden states and inputs; one number, or by name of the layer (0 for
-        layers without an entry).
+    theta : delta threshold of hidden states and inputs; one number, or by name of the layer.
+        Recurrent layers without an entry get 0; linear and convolution layers with an entry are
+        replaced too, 0 included. A convolution takes its first axis for time: (T, C, ...), frames
+        of one stream; so does a linear layer, or its second where the recurrent layers have
+        ``batch_first``.
     theta_x : threshold of the inputs, where it differs.
-    linear : names of ``Linear`` layers to replace too; their input must be a sequence.
+    linear : names of further ``Linear`` layers to replace; their input must be a sequence.
     quantisation : fixed-point formats for quantisation-aware training.
     learnable : thresholds become parameters.
 
     Raises
     ------
     ConversionError
-        No recurrent layer, or some that cannot be delta layers (bidirectional, ``proj_size``); all
-        are listed.
+        Nothing to replace, or some layers that cannot be delta layers (bidirectional,
+        ``proj_size``); all are listed.
     OptionError
         A threshold below 0, or for a layer that does not exist.
     """
-    names = [name for name, part in module.named_modules() if isinstance(part, nn.RNNBase)]
-    _check(module, names, linear, (theta, theta_x))
+    parts = dict(module.named_modules())
+    names = [name for name, part in parts.items() if isinstance(part, nn.RNNBase)]
+    others = [*linear, *_named(parts, (theta, theta_x), linear)]
+    _check(module, names, linear, others, (theta, theta_x))
+    batch_first = any(getattr(parts[name], "batch_first", False) for name in names)
     network = copy.deepcopy(module)
-    for name in (*names, *linear):
+    for name in (*names, *others):
         part = network.get_submodule(name)
         at = _at(theta, name), _at(theta if theta_x is None else theta_x, name)
         made = _delta_layer(part, *at, quantisation, learnable)
         made.train(part.training)
+        if isinstance(made, DeltaLinear):
+            made.batch_first = batch_first
         if not name:
             return made
         parent, _, child = name.rpartition(".")
@@ -69,10 +80,20 @@ def _at(theta: Theta, name: str) -> float:
     return theta.get(name, 0.0) if isinstance(theta, Mapping) else theta
 
 
+def _named(
+    parts: Mapping[str, nn.Module], thetas: tuple[Theta | None, ...], linear: Sequence[str]
+) -> list[str]:
+    """Linear and convolution layers with a threshold of their own, in the order of the network."""
+    own = {name for theta in thetas if isinstance(theta, Mapping) for name in theta} - {*linear}
+    kinds = (nn.Linear, *CONVOLUTIONS)
+    return [name for name, part in parts.items() if name in own and type(part) in kinds]
+
+
 def _check(
     module: nn.Module,
     names: Sequence[str],
     linear: Sequence[str],
+    others: Sequence[str],
     thetas: tuple[Theta | None, ...],
 ) -> None:
     parts = dict(module.named_modules())
@@ -90,15 +111,19 @@ def _check(
         for name in linear
         if not isinstance(parts.get(name), nn.Linear)
     ]
-    if not names and not linear:
-        reasons.append("there is no GRU, LSTM or RNN layer, and no linear layer was named")
+    if not names and not others:
+        reasons.append(
+            "there is no GRU, LSTM or RNN layer, and no linear or convolution layer was named"
+        )
     if reasons:
         raise ConversionError(
             "convert the network to a delta network",
-            allowed="networks with one-directional GRU, LSTM or RNN layers",
+            allowed="networks with one-directional GRU, LSTM or RNN layers; linear and convolution "
+            "layers by name, theta={'conv1': 1/16}, where consecutive frames follow each other on "
+            "the first axis",
             reasons=reasons,
         )
-    known = {*names, *linear}
+    known = {*names, *others}
     wrong = []
     for theta in thetas:
         if isinstance(theta, Mapping):
@@ -120,8 +145,11 @@ def _delta_layer(
     part: nn.Module, theta_h: float, theta_x: float, quantisation: Quantisation, learnable: bool
 ) -> nn.Module:
     parameter = next(part.parameters())
-    if isinstance(part, nn.Linear):
-        made: nn.Module = DeltaLinear(
+    made: nn.Module
+    if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        made = delta_convolution(part, theta_x, learnable=learnable, quantisation=quantisation)
+    elif isinstance(part, nn.Linear):
+        made = DeltaLinear(
             part.in_features,
             part.out_features,
             part.bias is not None,

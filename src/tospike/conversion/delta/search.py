@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from tospike.conversion.delta.changes import checked_theta
+from tospike.conversion.delta.convolution import DeltaConv
 from tospike.conversion.delta.layers import DeltaLinear, _DeltaRecurrent
 from tospike.conversion.delta.recording import recorded
 from tospike.conversion.delta.traffic import LayerTraffic, total, traffic
@@ -84,7 +85,7 @@ def thresholds(module: nn.Module) -> dict[Key, float]:
             for level in range(part.num_layers):
                 found[name, level, "theta_x"] = _value(part, "theta_x", level)
                 found[name, level, "theta_h"] = _value(part, "theta_h", level)
-        elif isinstance(part, DeltaLinear):
+        elif isinstance(part, DeltaLinear | DeltaConv):
             found[name, 0, "theta_x"] = _value(part, "theta_x", 0)
     return found
 

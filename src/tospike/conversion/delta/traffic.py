@@ -2,7 +2,9 @@
 
 Equations
     per layer and step: G H ((1 - Gamma_x) I + (1 - Gamma_h) H) weights, dense G H (I + H)
-    (Liu & Delbruck 2019, section VII); a linear layer has its input matrix only.
+    (Liu & Delbruck 2019, section VII); a linear layer has its input matrix only. A convolution
+    uses each weight at many places: what counts is each use, (1 - Gamma) times the
+    multiply-accumulates of a frame, every input value alike.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from tospike.conversion.delta.layers import DeltaLinear, _DeltaRecurrent
+from tospike.conversion.delta.convolution import DeltaConv
+from tospike.conversion.delta.layers import DeltaLinear, Trace, _DeltaRecurrent
 from tospike.conversion.delta.recording import Record
 from tospike.errors import DataError
 
@@ -26,8 +29,9 @@ class LayerTraffic:
     name : of the module in the network; "" for the network itself.
     level : layer within a stacked module.
     sparsity_x, sparsity_h : Gamma, shares of elements that were not sent; h is None for a linear
-        layer.
-    weights, dense_weights : weights read per step and stream, and by a dense layer.
+        or convolution layer.
+    weights, dense_weights : weights read per step and stream, and by a dense layer; of a
+        convolution, uses of a weight.
     """
 
     name: str
@@ -40,11 +44,11 @@ class LayerTraffic:
 
 @dataclass
 class _Sums:
-    """Running sums of one layer: elements sent and in total."""
+    """Running sums of one layer: elements sent and in total. ``of_x``, ``of_h``: weights that a
+    dense step reads for the inputs and for the states."""
 
-    rows: int
-    inputs: int
-    hidden: int
+    of_x: int
+    of_h: int
     sent_x: int = 0
     total_x: int = 0
     sent_h: int = 0
@@ -65,7 +69,7 @@ def traffic(module: nn.Module, record: Record) -> tuple[LayerTraffic, ...]:
         if id(layer) not in names:
             continue
         for level, sent in enumerate(trace.layers):
-            one = sums.setdefault((names[id(layer)], level), _sizes(layer, level))
+            one = sums.setdefault((names[id(layer)], level), _sizes(layer, level, trace))
             one.sent_x += sent.x.count
             one.total_x += sent.x.total
             if sent.h is not None:
@@ -76,12 +80,15 @@ def traffic(module: nn.Module, record: Record) -> tuple[LayerTraffic, ...]:
     return tuple(_layer(name, level, one) for (name, level), one in sums.items())
 
 
-def _sizes(layer: nn.Module, level: int) -> _Sums:
+def _sizes(layer: nn.Module, level: int, trace: Trace) -> _Sums:
     if isinstance(layer, DeltaLinear):
-        return _Sums(layer.out_features, layer.in_features, 0)
+        return _Sums(layer.out_features * layer.in_features, 0)
+    if isinstance(layer, DeltaConv):
+        return _Sums(trace.output[0].numel() * layer.weight[0].numel(), 0)
     assert isinstance(layer, _DeltaRecurrent)
+    rows = layer.gates * layer.hidden_size
     inputs = layer.input_size if level == 0 else layer.hidden_size
-    return _Sums(layer.gates * layer.hidden_size, inputs, layer.hidden_size)
+    return _Sums(rows * inputs, rows * layer.hidden_size)
 
 
 def _layer(name: str, level: int, one: _Sums) -> LayerTraffic:
@@ -92,8 +99,8 @@ def _layer(name: str, level: int, one: _Sums) -> LayerTraffic:
         level,
         1 - sent_x,
         1 - sent_h if one.total_h else None,
-        one.rows * (sent_x * one.inputs + sent_h * one.hidden),
-        one.rows * (one.inputs + one.hidden),
+        sent_x * one.of_x + sent_h * one.of_h,
+        one.of_x + one.of_h,
     )
 
 

@@ -26,13 +26,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tospike.conversion.delta.checkpoint import Progress, defaults, fingerprint, resume, save
+from tospike.conversion.delta.convolution import DeltaConv
 from tospike.conversion.delta.layers import DeltaLinear, _DeltaRecurrent
 from tospike.conversion.delta.pruning import Pruning, dropped, prune
 from tospike.conversion.delta.quantisation import FLOAT, Quantisation
 from tospike.conversion.delta.recording import Record, recorded
 from tospike.conversion.delta.replace import Theta, delta_network
 from tospike.conversion.delta.traffic import total, traffic
+from tospike.conversion.training.checkpoint import Progress, defaults, fingerprint, resume, save
 from tospike.errors import DataError, ModelError, OptionError
 
 #: (output of the module, labels of the batch) -> loss, a scalar
@@ -318,8 +319,9 @@ def _penalty(record: Record, like: Tensor) -> Tensor:
     return torch.stack([trace.penalty for _, trace in record]).mean()
 
 
-def _delta_layers(module: nn.Module) -> list[_DeltaRecurrent | DeltaLinear]:
-    return [part for part in module.modules() if isinstance(part, _DeltaRecurrent | DeltaLinear)]
+def _delta_layers(module: nn.Module) -> list[_DeltaRecurrent | DeltaLinear | DeltaConv]:
+    kinds = _DeltaRecurrent | DeltaLinear | DeltaConv
+    return [part for part in module.modules() if isinstance(part, kinds)]
 
 
 def _seed(seed: int, at: int, what: int) -> int:
