@@ -149,7 +149,7 @@ LOAD = {
         lambda: ts.load(Path("net.pt")),
         "cannot load the network 'net.pt'\n"
         "  received: a path that ends in '.pt'\n"
-        "  allowed: a path that ends in .onnx, or the name of a zoo network\n"
+        "  allowed: a path that ends in .onnx or .nir, or the name of a zoo network\n"
         "  fix: export the model to ONNX, or give the torch module itself",
     ),
 }
@@ -252,7 +252,7 @@ MEASURE: dict[str, tuple[type[Exception], Callable[[], Any], str]] = {
         lambda: ts.measure("vgg16", image(1, 3, 8, 8)),
         "cannot measure the activity\n"
         "  received: the model 'vgg16'\n"
-        "  allowed: a torch.nn.Module or a path that ends in .onnx\n"
+        "  allowed: a torch.nn.Module or a path that ends in .onnx or .nir\n"
         "  fix: networks of the zoo have no weights: give the trained module or file itself",
     ),
     "another path": (

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tospike.activity.plan import Plan
     from tospike.activity.populations import NeuronCounter
     from tospike.activity.profile import NeuronActivity
+    from tospike.network.importers.nir_neurons import NirOptions
     from tospike.network.importers.torch_run import ModuleState
     from tospike.network.importers.torch_trace import Trace
 
@@ -45,6 +46,7 @@ def measure(
     timesteps: int | None = None,
     time_dim: int | None = None,
     input_signal: Literal["analog", "spike"] = "analog",
+    nir: NirOptions | None = None,
     max_samples: int | None = None,
     progress: Progress | None = None,
 ) -> ActivityProfile:
@@ -55,7 +57,7 @@ def measure(
 
     Parameters
     ----------
-    model : a ``torch.nn.Module`` or a path that ends in ``.onnx``.
+    model : a ``torch.nn.Module`` or a path that ends in ``.onnx`` or ``.nir``.
     data : tensor or array with samples first; mapping from input name to such arrays (scalars in
         it go to every batch as they are); path (.npz, .npy, .pt, folder of images, .wav); or an
         iterable of batches x or (x, y), with the batch along ``batch_dim``, such as a DataLoader.
@@ -73,6 +75,7 @@ def measure(
         state: calls per inference with the same input; or the dimension of the data that counts
         time steps, 1 for (samples, T, ...), 0 for (T, samples, ...), each the input of one call.
     input_signal : "spike" for data that are spikes (0 and 1: event frames, rate coding).
+    nir : how a NIR file is executed; by default as its metadata say.
     max_samples : stop there. progress : called with (samples done, samples in all or None).
 
     Raises
@@ -86,8 +89,16 @@ def measure(
     _check_options(batch_size, max_samples, thresholds, input_signal, steps.faults(sequence))
     n_inputs = len(example_input) if isinstance(example_input, tuple | list) else 1
     if isinstance(model, str | Path):
-        _check_file_options(steps, input_signal)
         source = read_source(data, n_inputs=n_inputs)
+        if str(model).lower().endswith(".nir"):
+            from tospike.activity.measure_nir import measure_nir_samples
+
+            _check_nir_options(steps, thresholds, sequence)
+            return measure_nir_samples(
+                model, source, options=nir, timesteps=timesteps, input_signal=input_signal,
+                batch_size=batch_size, max_samples=max_samples, progress=progress,
+            )  # fmt: skip
+        _check_file_options(steps, input_signal, nir)
         return _measure_onnx(model, source, batch_size, thresholds, sequence, max_samples, progress)
     module = _checked_module(model, batch_dim)
     source = steps.prepared(read_source(data, n_inputs=n_inputs))
@@ -105,7 +116,7 @@ def _checked_module(model: Any, batch_dim: int | None) -> torch.nn.Module:
         raise ModelError(
             "measure the activity",
             received=f"a model of type {type(model).__module__}.{type(model).__qualname__}",
-            allowed="a torch.nn.Module or a path that ends in .onnx",
+            allowed="a torch.nn.Module or a path that ends in .onnx or .nir",
             fix="networks of the zoo have no weights: give the trained module itself",
         )
     reasons = batch_dim_faults(batch_dim)
@@ -114,13 +125,23 @@ def _checked_module(model: Any, batch_dim: int | None) -> torch.nn.Module:
     return uncompiled(model)
 
 
-def _check_file_options(steps: Steps, input_signal: str) -> None:
-    if steps.several or input_signal != "analog":
+def _check_file_options(steps: Steps, input_signal: str, nir: NirOptions | None) -> None:
+    if steps.several or input_signal != "analog" or nir is not None:
         raise OptionError(
-            "measure an ONNX file with timesteps, time_dim or input_signal",
-            allowed="a torch module",
+            "measure an ONNX file with timesteps, time_dim, input_signal or nir",
+            allowed="a torch module, or a NIR file",
             fix="give the module; an ONNX file keeps no state from call to call",
         )
+
+
+def _check_nir_options(steps: Steps, thresholds: tuple[float, ...], sequence: bool) -> None:
+    reasons = []
+    if steps.time_dim is not None:
+        reasons.append("time_dim is given; the data of a NIR file are (samples, T, ...)")
+    if thresholds or sequence:
+        reasons.append("thresholds and sequence are not measured on NIR files")
+    if reasons:
+        raise OptionError("measure a NIR file with these options", reasons=reasons)
 
 
 def _is_whole(value: Any) -> bool:
@@ -410,7 +431,7 @@ def _measure_onnx(
         raise ModelError(
             "measure the activity",
             received=f"the model {str(path)!r}",
-            allowed="a torch.nn.Module or a path that ends in .onnx",
+            allowed="a torch.nn.Module or a path that ends in .onnx or .nir",
             fix="networks of the zoo have no weights: give the trained module or file itself",
         )
     file = read_model(path)

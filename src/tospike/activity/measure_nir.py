@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tospike.activity.accumulate import LayerAccumulator
+from tospike.activity.batches import Source, torch_batches
 from tospike.activity.profile import ActivityProfile, NeuronActivity, Signal
 from tospike.errors import DataError, OptionError
 from tospike.network.importers.nir_graph import NirNetwork, is_synaptic, open_nir, signals
-from tospike.network.importers.nir_neurons import NirOptions
+from tospike.network.importers.nir_neurons import NirOptions, options_from
 from tospike.network.importers.nir_record import NirGraph, NirNode
 from tospike.network.importers.nir_run import simulate
 from tospike.network.importers.nir_types import TYPES
@@ -72,6 +73,60 @@ def measure_nir(
             fix="check the data: it is empty",
         )
     return meter.profile(origin or opened.graph.name, options)
+
+
+def measure_nir_samples(
+    path: Any,
+    source: Source,
+    *,
+    options: NirOptions | None = None,
+    timesteps: int | None = None,
+    input_signal: Signal = "analog",
+    batch_size: int = 64,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+) -> ActivityProfile:
+    """:func:`measure_nir` on data as ``measure`` takes them, samples first.
+
+    Parameters
+    ----------
+    source : samples (N, T, *shape), or (N, *shape) that are shown for ``timesteps`` steps.
+    options : None means what the file's metadata say; raises :class:`OptionError` where they do
+        not say dt and reset.
+    progress : called with (samples done, samples in all or None).
+    """
+    import torch
+
+    opened = open_nir(path)
+    chosen = options or options_from(
+        opened.graph, dt=None, reset=None, reset_delay=None, discretisation=None, tie_fires=None
+    )
+    total = source.n_samples
+    total = min(total, max_samples) if total and max_samples else total
+
+    def batches() -> Iterator[Any]:
+        done = 0
+        for inputs, n in torch_batches(
+            source,
+            batch_size=batch_size,
+            batch_dim=0,
+            max_samples=max_samples,
+            dtype=torch.float32,
+            copy=False,
+        ):
+            yield inputs
+            done += n
+            if progress is not None:
+                progress(done, total)
+
+    return measure_nir(
+        opened,
+        time_first(opened.graph, batches(), timesteps=timesteps),
+        chosen,
+        input_signal=input_signal,
+        n_threads=torch.get_num_threads(),
+        origin=source.origin,
+    )
 
 
 class NirMeter:

@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from tospike.cli import analyze, bench, check, convert, inspect, reproduce, survey, tables
+from tospike.cli import (
+    analyze,
+    bench,
+    check,
+    convert,
+    inspect,
+    nir,
+    reproduce,
+    survey,
+    tables,
+    train,
+)
 from tospike.errors import TospikeError
 
 app = typer.Typer(
@@ -25,11 +36,13 @@ app.command("analyze")(analyze.analyze)
 app.command("reproduce")(reproduce.reproduce)
 app.command("check")(check.check)
 app.command("convert")(convert.convert)
+app.command("train")(train.train)
 app.command("survey")(survey.survey)
 app.command("inspect")(inspect.inspect)
 app.command("technologies")(tables.technologies)
 app.command("breakeven")(tables.breakeven)
 app.add_typer(bench.app, name="bench")
+app.add_typer(nir.app, name="nir")
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ arrives one step late: see :func:`~tospike.network.importers.nir_order.execution
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,7 +74,10 @@ def _tree_of(graph: Any) -> dict[str, Any]:
         if isinstance(value, Mapping):
             return {str(key): plain(inner) for key, inner in value.items()}
         if type(value).__module__.startswith("torch"):
-            return np.asarray(value.detach().cpu()) if hasattr(value, "detach") else list(value)
+            import torch
+
+            tensor = isinstance(value, torch.Tensor)
+            return value.detach().cpu().numpy() if tensor else list(value)
         return value
 
     try:
@@ -98,6 +103,14 @@ def _read_tree(path: Path) -> tuple[dict[str, Any], str, str]:
         ) from error
     if not path.is_file():
         raise ModelError(asked, received="no such file", where=str(path))
+    fault = _crash(path)
+    if fault:
+        raise ModelError(
+            asked,
+            received=fault,
+            allowed="an intact HDF5 file that nir.write has written",
+            fix="write the file again: it is truncated or corrupt",
+        )
     try:
         with h5py.File(path, "r") as file:
             if "node" not in file:
@@ -121,6 +134,45 @@ def _read_tree(path: Path) -> tuple[dict[str, Any], str, str]:
         ) from error
     text = version.decode("utf8", "replace") if isinstance(version, bytes) else str(version)
     return tree, text, digest
+
+
+#: reads a whole file and nothing else
+_PROBE = """
+import sys, h5py
+def visit(group):
+    for key in group:
+        if isinstance(group.get(key, getlink=True), h5py.HardLink):
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                visit(item)
+            elif item.size is None or item.size * item.dtype.itemsize <= MAX_BYTES:
+                item[()]
+with h5py.File(sys.argv[1], "r") as file:
+    visit(file)
+""".replace("MAX_BYTES", str(MAX_BYTES))
+
+
+def _crash(path: Path) -> str:
+    """Why a file must not be opened here, "" if it may.
+
+    The HDF5 library can crash, or run for ever, on a corrupt file, and would take this process
+    with it: another one reads the file first. Its ordinary errors come up again in this process.
+    """
+    patience = 30 + path.stat().st_size / 10e6
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the HDF5 library does not come to an end with it in {patience:.0f} s"
+    except OSError:
+        return ""  # no second process can be had: the file is read as it is
+    return "the HDF5 library crashes on it" if done.returncode < 0 else ""
 
 
 def _group(group: Any, h5py: Any, depth: int) -> dict[str, Any]:
