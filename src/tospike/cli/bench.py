@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,3 +137,93 @@ def bench_delta_command(
         typer.echo(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
         for sentence in result["absent"]:
             typer.echo(sentence)
+
+
+@app.command("snn")
+def bench_snn_command(
+    networks: Annotated[
+        str, typer.Option(help="Of fashion, vgg9, dvs, mlp.")
+    ] = "fashion,vgg9,dvs,mlp",
+    densities: Annotated[
+        str, typer.Option(help="Forced spike densities in %, and 'measured'.")
+    ] = "measured,1,2,5,10,20",
+    threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
+    batch: Annotated[str, typer.Option(help="Samples of one inference.")] = "1,16",
+    timesteps: Annotated[int, typer.Option(min=1, help="T.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Counted rounds.")] = 15,
+    images: Annotated[int, typer.Option(min=1, help="Samples that take turns at batch 1.")] = 8,
+    processor_time: Annotated[
+        bool, typer.Option(help="Processor time, for a machine that is not idle; 1 thread.")
+    ] = False,
+    network: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkpoint of a trained network for fashion; may be repeated."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="file.py:factory of the network of --network.")
+    ] = "validation/snn_network.py:vgg",
+    demo: Annotated[
+        Path, typer.Option(help="Folder with test.npz, and the network without --network.")
+    ] = Path("demo/fashion_mnist"),
+    markdown: Annotated[Path | None, typer.Option(help="Write the page here, too.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the crossover here.")] = None,
+    as_json: Json = False,
+    format: Format = None,
+) -> None:
+    """Latency of spiking networks over spike density, beside SNN frameworks and dense runtimes."""
+    from tospike.bench.snn import Options, bench_snn
+    from tospike.bench.snn_report import as_markdown, bench_figure, bench_table
+    from tospike.bench.snn_trained import Source
+    from tospike.bench.snn_trained import demo as demo_source
+
+    check_format(format, as_json)
+    shares, measured = _densities(densities)
+    sources = tuple(Source(model, path, demo / "test.npz") for path in network or ())
+    options = Options(
+        networks=tuple(name.strip() for name in networks.split(",") if name.strip()),
+        densities=shares,
+        measured=measured,
+        threads=integers(threads, "--threads"),
+        batches=integers(batch, "--batch"),
+        timesteps=timesteps,
+        rounds=rounds,
+        images=images,
+        processor_time=processor_time,
+        sources=sources or (demo_source(demo),),
+    )
+    with progress_bars(silent=as_json or format is not None) as progress:
+        result = bench_snn(options, progress=progress)
+    if markdown is not None:
+        from tospike.reporting.write import write_atomically
+
+        drawn = "" if figure is None else os.path.relpath(figure, markdown.parent)
+        write_atomically(markdown, as_markdown(result, drawn).encode())
+    if figure is not None:
+        from tospike.figures.draw import draw
+
+        draw(bench_figure(result), figure)
+    if as_json:
+        print_json(result)
+    elif format is not None:
+        print_as([bench_table(result)], format)
+    else:
+        from tospike.tables import print_tables
+
+        print_tables([bench_table(result)])
+        typer.echo(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
+        for sentence in (*result["notes"], *result["absent"]):
+            typer.echo(sentence)
+
+
+def _densities(text: str) -> tuple[tuple[float, ...], bool]:
+    """(shares, is "measured" among them) of such as "measured,1,2.5"."""
+    from tospike.errors import OptionError
+
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        shares = tuple(float(word) / 100 for word in words if word != "measured")
+    except ValueError:
+        raise OptionError(
+            f"read --densities {text!r}", allowed="percentages and 'measured', such as measured,1,5"
+        ) from None
+    return shares, "measured" in words

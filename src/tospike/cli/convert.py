@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tospike.cli.common import DataPath, Json, Model, Weights, load_model, print_json, read
+from tospike.cli.common import (
+    DataPath,
+    Format,
+    Json,
+    Model,
+    Weights,
+    check_format,
+    load_model,
+    print_as,
+    print_json,
+    progress_bars,
+    read,
+)
+from tospike.cli.convert_sigma_delta import show_sigma_delta
+from tospike.cli.convert_snn import (
+    SnnOptions,
+    parsed_timesteps,
+    quantised,
+    run_sweep,
+    show_run,
+    show_snn,
+    write_nir,
+)
 from tospike.errors import ConversionError, OptionError
 
 if TYPE_CHECKING:
     import torch
 
     from tospike.activity.data import Data
-    from tospike.conversion import RunResult
     from tospike.conversion.delta.traffic import LayerTraffic
 
-_TARGETS = ("delta", "snn", "qnn")
+_TARGETS = ("delta", "snn", "qnn", "sigma_delta")
 
 
 def fraction(text: str, name: str) -> float:
@@ -48,10 +68,13 @@ def thresholds(text: str, name: str) -> tuple[float, ...]:
 
 def convert(
     model: Model,
-    to: Annotated[str, typer.Option(help="delta, snn or qnn.")],
+    to: Annotated[str, typer.Option(help="delta, snn, qnn or sigma_delta.")],
     theta: Annotated[
         list[str] | None,
-        typer.Option(help="Delta threshold, 1/16; or of one layer, gru=1/8. Repeat it."),
+        typer.Option(
+            help="Delta threshold, 1/16; or of one layer, gru=1/8. Repeat it. For sigma_delta a "
+            "share of the values of each layer."
+        ),
     ] = None,
     linear: Annotated[
         str | None, typer.Option(help='Linear layers to convert too: names with commas, or "all".')
@@ -66,27 +89,67 @@ def convert(
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration samples for snn and qnn; default: the data.")
     ] = None,
-    timesteps: Annotated[int, typer.Option(help="T of an SNN.")] = 32,
+    timesteps: Annotated[str, typer.Option(help="T of an SNN, or several: 1,2,4,8.")] = "32",
+    method: Annotated[
+        str | None,
+        typer.Option(help="Thresholds: max, percentile, mse, qcfs; default: the best for T."),
+    ] = None,
+    correction: Annotated[
+        str | None, typer.Option(help="none, fit, bias, potential or weights; default: by method.")
+    ] = None,
+    coding: Annotated[str, typer.Option(help="rate, or ttfs: time to first spike.")] = "rate",
+    max_pool: Annotated[str, typer.Option(help="Max-pooling of spikes: exact or or.")] = "exact",
+    schedule: Annotated[
+        str, typer.Option(help="Layers fire together, or one after the other: together or layers.")
+    ] = "together",
+    calibration_size: Annotated[
+        int | None, typer.Option(help="Draw so many calibration samples.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
     bits: Annotated[int, typer.Option(help="Activation bits of a qnn.")] = 8,
     out: Annotated[
         Path | None,
-        typer.Option(help="Delta network: .npz runs with tospike alone, .pt is a state_dict."),
+        typer.Option(
+            help="Delta network: .npz runs with tospike alone, .pt is a state_dict. SNN: .nir, at "
+            "the largest T."
+        ),
     ] = None,
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """Convert a trained network, measure what became of it, and write it."""
-    wrong = _wrong(to, theta, linear, floor, data, out)
+    check_format(format, as_json)
+    options = SnnOptions(
+        parsed_timesteps(timesteps),
+        method,
+        correction,
+        coding,
+        max_pool,
+        schedule,
+        calibration_size,
+        seed,
+    )
+    wrong = _wrong(to, theta, linear, floor, data, out) + options.wrong(to)
     if wrong:
         raise OptionError("convert with these options", fix="mend what is listed", reasons=wrong)
     held, network = read(data, labels), load_model(model, weights)
     if to != "delta":
         assert held is not None
-        _show_run(to, _run(network, to, held, calibration, timesteps, bits), as_json)
+        fitting = read(calibration, None) or held
+        if to == "qnn":
+            show_run(to, quantised(network, held, fitting, bits), as_json, format)
+        elif to == "snn":
+            with progress_bars(as_json or format is not None) as step:
+                runs = run_sweep(network, held, fitting.x, options, step)
+                files = () if out is None else write_nir(network, fitting, options, out)
+            show_snn(runs, coding, as_json, format, files)
+        else:
+            show_sigma_delta(network, held, fitting, _thetas(theta or []), as_json, format)
         return
     made = _delta(network, theta or [], linear, floor, held)
     if out is not None:
         _write(made.module, out)
-    _show_delta(made, out, as_json)
+    _show_delta(made, out, as_json, format)
 
 
 def _wrong(
@@ -104,13 +167,16 @@ def _wrong(
         found = [
             f"{name} belongs to --to delta"
             for name, value in (
-                ("--theta", theta), ("--linear", linear), ("--floor", floor), ("--out", out)
+                ("--theta", theta if to != "sigma_delta" else None), ("--linear", linear),
+                ("--floor", floor), ("--out", out if to != "snn" else None),
             )
             if value is not None
         ]  # fmt: skip
-        return found + (
-            ["--data is needed: the conversion is calibrated on it"] if not data else []
-        )
+        if not data:
+            found.append("--data is needed: the conversion is calibrated on it")
+        if to == "sigma_delta" and not theta:
+            found.append("no threshold: give --theta 1/16, or --theta conv1=1/16")
+        return found + ([] if out is None or to != "snn" else _wrong_file(out, (".nir",)))
     found = []
     if not theta and floor is None:
         found.append("no threshold: give --theta 1/16, or --floor with --data to search them")
@@ -118,9 +184,16 @@ def _wrong(
         found.append("--theta and --floor: thresholds are given, or searched")
     if floor is not None and data is None:
         found.append("--floor needs --data")
-    if out is not None and out.suffix not in (".npz", ".pt"):
-        found.append(f"--out is {out.name!r}; a name that ends in .npz or .pt is needed")
-    if out is not None and not out.parent.is_dir():
+    return found if out is None else found + _wrong_file(out, (".npz", ".pt"))
+
+
+def _wrong_file(out: Path, suffixes: tuple[str, ...]) -> list[str]:
+    found = []
+    if out.suffix not in suffixes:
+        found.append(
+            f"--out is {out.name!r}; a name that ends in {' or '.join(suffixes)} is needed"
+        )
+    if not out.parent.is_dir():
         found.append(f"the folder of --out does not exist: {out.parent}")
     return found
 
@@ -221,7 +294,7 @@ def _converted(
     parts = dict(dense.named_modules())
     recurrent = [name for name, part in parts.items() if isinstance(part, nn.RNNBase)]
     thetas = dict.fromkeys([*recurrent, *chosen], base) | per_layer
-    made = delta_network(dense, thetas if recurrent or chosen else base, linear=chosen)
+    made = delta_network(dense, thetas or base, linear=chosen)
     second = any(getattr(parts[name], "batch_first", False) for name in recurrent)
     for part in made.modules():
         if isinstance(part, DeltaLinear):
@@ -305,9 +378,14 @@ def _write(module: torch.nn.Module, out: Path) -> None:
     write_whole(out, buffer.getvalue())
 
 
-def _show_delta(made: _Made, out: Path | None, as_json: bool) -> None:
+def _show_delta(made: _Made, out: Path | None, as_json: bool, format: str | None) -> None:
+    from tospike.cli.convert_tables import delta_tables
     from tospike.conversion.delta.traffic import total
 
+    if format is not None:
+        tables = delta_tables(made.thetas, made.layers, made.quality, searched=made.searched)
+        print_as(tables, format)
+        return
     read, dense = total(made.layers) if made.layers else (0.0, 0)
     if as_json:
         print_json(
@@ -398,60 +476,3 @@ def _finite(values: dict[str, float | None] | None) -> dict[str, float | None] |
         name: value if value is not None and math.isfinite(value) else None
         for name, value in values.items()
     }
-
-
-def _run(
-    network: Any, to: str, held: Data, calibration: Path | None, timesteps: int, bits: int
-) -> RunResult:
-    from tospike.conversion import convert as run
-
-    samples = read(calibration, None)
-    made = run(
-        network,
-        to,
-        calibration_data=(held if samples is None else samples).x,
-        timesteps=timesteps,
-        activation_bits=bits if to == "qnn" else None,
-    )
-    result: RunResult = made.run(held.x, held.y)
-    return result
-
-
-def _show_run(to: str, result: RunResult, as_json: bool) -> None:
-    """Accuracy, agreement and the activity of every layer."""
-    rows = [
-        {
-            "layer": name,
-            "signal": one.signal,
-            "zero_fraction": one.zero_fraction,
-            "synaptic_operations": one.synaptic_operations,
-            "spikes_per_synapse": one.spikes_per_synapse,
-        }
-        for name, one in result.activity.layers.items()
-    ]
-    head = {"to": to, "accuracy": result.accuracy, "agreement": result.agreement}
-    if as_json:
-        print_json(json.loads(json.dumps({**head, "layers": rows, "notes": list(result.notes)})))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    for number, name in enumerate(("layer", "signal", "zeros", "operations", "spikes/syn")):
-        table.add_column(name, justify="right" if number > 1 else "left")
-    for row in rows:
-        rate = row["spikes_per_synapse"]
-        table.add_row(
-            str(row["layer"]),
-            str(row["signal"]),
-            f"{100 * float(str(row['zero_fraction'])):.1f} %",
-            f"{float(str(row['synaptic_operations'])):.4g}",
-            "–" if rate is None else f"{float(str(rate)):.3g}",
-        )
-    Console().print(table)
-    for name in ("accuracy", "agreement"):
-        value = head[name]
-        if isinstance(value, float):
-            typer.echo(f"{name} {100 * value:.2f} %")
-    for note in result.notes:
-        typer.echo(f"note: {note}")

@@ -206,6 +206,15 @@ def relu(builder: Builder, node: fx.Node) -> Made | None:
     return Made(Rectify(upper), (builder.as_node(node.all_input_nodes[0]),))
 
 
+def qcfs(builder: Builder, node: fx.Node) -> Made | None:
+    """tospike::qcfs(x, threshold, levels), as the module QCFS is exported."""
+    threshold = known(builder, node.args[1])
+    levels = node.args[2]
+    if threshold is None or not isinstance(levels, int):
+        return None
+    return Made(Rectify(float(threshold), levels), (builder.as_node(node.all_input_nodes[0]),))
+
+
 def clamp(builder: Builder, node: fx.Node) -> Made | None:
     """clamp, clamp_min, hardtanh with a lower bound of exactly 0."""
     low = argument(node, 1, "min", -1.0 if operation(node) == "hardtanh" else None)
@@ -373,6 +382,7 @@ HANDLERS: dict[str, Handler] = {
     "batch_norm": batch_norm,
     **dict.fromkeys(("relu", "relu6"), relu),
     **dict.fromkeys(("clamp", "clamp_min", "hardtanh"), clamp),
+    "qcfs": qcfs,
     **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d"), max_pool),
     **dict.fromkeys(
         (

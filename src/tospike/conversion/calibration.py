@@ -1,15 +1,14 @@
 """Scales of neuron populations and activation ranges, from a few hundred samples.
 
-Percentile normalisation after Rueckauer et al. 2017 (99.9-percentile of the activations instead
-of their maximum, "robust normalisation"). Statistics are streamed: memory does not grow with the
-number of samples; only the samples themselves are kept, for the bias calibration of a partition.
+The rules for a scale are in ``thresholds.py``. Statistics are streamed: memory does not grow with
+the number of samples; only the samples themselves are kept, for the corrections of a partition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -18,26 +17,21 @@ from tospike.conversion.data import Progress, as_samples, batches
 from tospike.conversion.eligibility import populations, reasons
 from tospike.conversion.forward import walk
 from tospike.conversion.graph import ExecutableGraph, Rectify, Synapse
-from tospike.errors import DataError, OptionError
+from tospike.conversion.thresholds import (
+    BINS,
+    CORRECTIONS,
+    METHODS,
+    Correction,
+    Granularity,
+    Histogram,
+    Method,
+    least_squares_scale,
+    percentile_scale,
+)
+from tospike.errors import ConversionError, DataError, OptionError
 
-BINS = 2048
-Granularity = Literal["channel", "layer"]
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Activations of one population: per channel, ``BINS`` equal bins from 0 to the maximum.
-
-    ``counts`` (C, BINS) float64, ``maximum`` (C,) float64.
-    """
-
-    counts: Tensor
-    maximum: Tensor
-
-    def values(self) -> Tensor:
-        """(C, BINS) upper edges of the bins."""
-        edges = torch.arange(1, BINS + 1, dtype=torch.float64) / BINS
-        return self.maximum.unsqueeze(1) * edges
+#: default time steps of ``method="mse"``
+MSE_TIMESTEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +46,10 @@ class Calibration:
     ranges : node -> (minimum, maximum) of values that are not rectified but enter synapses.
     channel_dims : population -> dimension of its channels, batch counted.
     samples : the calibration samples (n, ...).
-    percentile : of the scales.
+    percentile : of the scales, where ``method`` is "percentile".
+    method : rule of the scales; "qcfs" where trained thresholds are used.
+    timesteps : T that ``method`` and ``correction`` are made for; None if for every T.
+    correction : what is corrected on the samples before a partition runs, see ``correction.py``.
     """
 
     scales: Mapping[str, Tensor]
@@ -62,46 +59,149 @@ class Calibration:
     samples: Tensor
     percentile: float
     granularity: Granularity
+    method: Method = "percentile"
+    timesteps: int | None = None
+    correction: Correction = "fit"
 
 
 def calibrate(
     graph: ExecutableGraph,
     x_cal: Any,
     *,
+    method: Method = "percentile",
+    timesteps: int | None = None,
     percentile: float = 99.9,
     granularity: Granularity = "channel",
+    correction: Correction | None = None,
     batch_size: int = 128,
     progress: Progress | None = None,
 ) -> Calibration:
     """Find the scales of all populations on calibration samples ``x_cal`` (n, ...).
 
+    Populations that were trained with QCFS keep their thresholds, whatever ``method`` is.
+
     Parameters
     ----------
+    method : "percentile", "max", "mse" (see ``thresholds.py``), or "qcfs", which demands that
+        there are trained thresholds; other populations (average pools, sums) then get "max".
+    timesteps : T for which "mse" and the corrections are made, in [1, 4096]; None means 8 for
+        "mse", and corrections that serve every T.
     percentile : of each population's activations (zeros included for a whole layer, excluded
-        within a channel), in (50, 100].
+        within a channel), in (50, 100]; for "percentile" only.
     granularity : "channel" (one scale per channel or, after a linear layer, per neuron) or
         "layer". A channel's scale is folded into the weights that leave it, so it costs nothing.
+    correction : what is corrected on the samples: "none", "fit" (``correction.py``), "bias",
+        "potential" or "weights" (``layerwise.py``). None means "weights" for "mse" and
+        for a network trained with QCFS if ``timesteps`` is given, "none" for the latter if not,
+        else "fit".
 
     Raises
     ------
-    DataError, OptionError
+    DataError, OptionError, ConversionError
     """
-    if not 50.0 < percentile <= 100.0:
-        raise OptionError("calibrate", received=f"percentile={percentile}", allowed="(50, 100]")
-    if granularity not in ("channel", "layer"):
-        raise OptionError(
-            "calibrate", received=f"granularity={granularity!r}", allowed="'channel' or 'layer'"
-        )
+    check_choices(method, timesteps, percentile, granularity, correction)
     x = as_samples(graph, x_cal, asked="calibrate")
     dims = {name: channel_dim(graph, name) for name in populations(graph)}
     half = None if progress is None else _halves(progress)
     maxima, ranges = _extremes(graph, x, dims, batch_size, half)
     histograms = _histograms(graph, x, dims, maxima, batch_size, half)
+    start = Calibration({}, histograms, ranges, dims, x, percentile, granularity)
+    return with_method(graph, start, method, timesteps=timesteps, correction=correction)
+
+
+def with_method(
+    graph: ExecutableGraph,
+    calibration: Calibration,
+    method: Method,
+    *,
+    timesteps: int | None = None,
+    correction: Correction | None = None,
+) -> Calibration:
+    """``calibration`` with other scales from the same activations: no data are run again.
+
+    Raises
+    ------
+    OptionError, ConversionError
+    """
+    check_choices(method, timesteps, calibration.percentile, calibration.granularity, correction)
+    trained = trained_scales(graph)
+    if method == "qcfs" and not trained:
+        raise ConversionError(
+            f"convert {graph.origin!r} with method 'qcfs'",
+            received="a network without QCFS activations",
+            fix="train tospike.conversion.qcfs.qcfs_network(model, levels), or use method='mse'",
+        )
     scales = {
-        name: _scale(histogram, percentile, granularity, _upper(graph, name))
-        for name, histogram in histograms.items()
+        name: trained[name]
+        if name in trained
+        else scale_of(histogram, calibration, method, timesteps, _upper(graph, name))
+        for name, histogram in calibration.histograms.items()
     }
-    return Calibration(scales, histograms, ranges, dims, x, percentile, granularity)
+    chosen: Correction = "weights" if method == "mse" else "fit"
+    if trained:
+        chosen = "none" if timesteps is None else "weights"
+    return replace(
+        calibration,
+        scales=scales,
+        method=method,
+        timesteps=timesteps,
+        correction=correction or chosen,
+    )
+
+
+def calibration_of_qcfs(
+    graph: ExecutableGraph, x_cal: Any, *, correction: Correction = "none"
+) -> Calibration:
+    """:func:`calibrate` with the trained thresholds of a QCFS network, and nothing corrected."""
+    return calibrate(graph, x_cal, method="qcfs", correction=correction)
+
+
+def trained_scales(graph: ExecutableGraph) -> dict[str, Tensor]:
+    """Population -> lambda (1,) where it was trained with QCFS."""
+    return {
+        node.name: torch.tensor([node.spec.upper], dtype=torch.float64)
+        for node in graph.nodes
+        if isinstance(node.spec, Rectify) and node.spec.levels
+    }
+
+
+def scale_of(
+    histogram: Histogram,
+    calibration: Calibration,
+    method: Method,
+    timesteps: int | None,
+    upper: float,
+) -> Tensor:
+    """Scale (C,) or (1,) of one population by one rule."""
+    granularity = calibration.granularity
+    if method == "mse":
+        return least_squares_scale(histogram, timesteps or MSE_TIMESTEPS, granularity, upper)
+    percentile = calibration.percentile if method == "percentile" else 100.0
+    return percentile_scale(histogram, percentile, granularity, upper)
+
+
+def check_choices(
+    method: str,
+    timesteps: int | None,
+    percentile: float,
+    granularity: str,
+    correction: str | None,
+) -> None:
+    """Refuse options of a calibration, all at once."""
+    wrong = []
+    if method not in METHODS:
+        wrong.append(f"method = {method!r} is none of {', '.join(METHODS)}")
+    whole = isinstance(timesteps, int) and not isinstance(timesteps, bool)
+    if timesteps is not None and not (whole and 1 <= timesteps <= 4096):
+        wrong.append(f"timesteps = {timesteps!r} is no integer from 1 to 4096")
+    if not (isinstance(percentile, int | float) and 50.0 < percentile <= 100.0):
+        wrong.append(f"percentile = {percentile!r} is not in (50, 100]")
+    if granularity not in get_args(Granularity):
+        wrong.append(f"granularity = {granularity!r} is not 'channel' or 'layer'")
+    if correction is not None and correction not in CORRECTIONS:
+        wrong.append(f"correction = {correction!r} is none of {', '.join(CORRECTIONS)}")
+    if wrong:
+        raise OptionError("calibrate", fix="mend what is listed", reasons=wrong)
 
 
 def _halves(progress: Progress) -> Progress:
@@ -199,24 +299,3 @@ def _upper(graph: ExecutableGraph, name: str) -> float:
     """Upper bound of a population's values."""
     spec = graph[name].spec
     return spec.upper if isinstance(spec, Rectify) else float("inf")
-
-
-def _scale(
-    histogram: Histogram, percentile: float, granularity: Granularity, upper: float
-) -> Tensor:
-    """Scale (C,) or (1,): the percentile of positive activations, never above ``upper``.
-
-    A channel that was never active gets the largest scale of its layer: it may fire on other
-    data, and then costs few spikes.
-    """
-    counts, values = histogram.counts, histogram.values()
-    if granularity == "layer":
-        order = torch.argsort(values.reshape(-1))
-        counts, values = counts.reshape(1, -1)[:, order], values.reshape(1, -1)[:, order]
-    below = counts.cumsum(dim=1)
-    total = below[:, -1:]
-    at = (below < total * percentile / 100.0).sum(dim=1).clamp_max(values.shape[1] - 1)
-    scale = values.gather(1, at.unsqueeze(1)).squeeze(1)
-    silent = total.squeeze(1) == 0
-    spare = scale[~silent].max() if bool((~silent).any()) else torch.tensor(1.0)
-    return torch.where(silent, spare.double(), scale).clamp_max(upper)

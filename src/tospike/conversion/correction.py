@@ -9,7 +9,8 @@ summed error of a channel after t steps,
 
 is fitted by alpha + beta t for t = 1 .. T_cal with weights 1/t (the error of a rate is E(t)/t):
 beta is added to the bias, alpha to V(0). So one correction serves every T. Layers are corrected
-in order of execution, each on the corrected spikes of the layers before it.
+in order of execution, each on the corrected spikes of the layers before it. That is "fit";
+corrections that are made for one T are in ``layerwise.py``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tospike.conversion.calibration import Calibration, by_channel, channel_dim
 from tospike.conversion.counting import wiring
 from tospike.conversion.forward import walk
 from tospike.conversion.graph import Node
+from tospike.conversion.layerwise import TimedFitter, truths
 from tospike.conversion.neurons import per_neuron
 from tospike.conversion.prepare import GridSynapse, Population, Prepared, channel_shape
 from tospike.conversion.spiking import Chunk, Current, fire
@@ -34,21 +36,36 @@ STEPS = 16
 ROUNDS = 2
 #: values of the largest sequence held (float32: 256 MB)
 VALUES = 64_000_000
+#: corrections for one T: default T, and most samples used
+TIMESTEPS = 8
+SAMPLES = 512
 
 
-def corrected(prepared: Prepared, calibration: Calibration) -> Prepared:
-    """``prepared`` with corrected biases and initial potentials.
+def corrected(
+    prepared: Prepared, calibration: Calibration, weight_bits: int | None = 8
+) -> Prepared:
+    """``prepared`` with the correction that ``calibration`` asks for.
 
-    Uses as many calibration samples as fit in memory over :data:`STEPS` steps. Accumulated
-    currents that are read as analog values (and the network's output) get the mean error at
-    :data:`STEPS` steps in their bias.
+    Uses as many calibration samples as fit in memory over all steps. Accumulated currents that
+    are read as analog values (and the network's output) get the mean error after the last step
+    in their bias. ``weight_bits`` : grid of weights that "weights" moves.
     """
+    which = calibration.correction
+    if which == "none":
+        return prepared
     graph = prepared.graph
+    steps = STEPS if which == "fit" else calibration.timesteps or TIMESTEPS
     largest = max((math.prod(node.shape) for node in graph.nodes if node.batched), default=1)
-    samples = calibration.samples[: max(1, VALUES // (STEPS * max(1, largest)))]
-    targets = mean_activations(prepared, samples)
-    fitter = Fitter(prepared, samples.shape[0], targets)
-    Chunk(prepared, samples, (STEPS,), wiring(graph), fitter).run()
+    samples = calibration.samples[: max(1, VALUES // (steps * max(1, largest)))]
+    fitter: Fitter | TimedFitter
+    if which == "fit":
+        targets = mean_activations(prepared, samples)
+        fitter = Fitter(prepared, samples.shape[0], targets)
+    else:
+        samples = samples[:SAMPLES]
+        truth = truths(prepared, samples)
+        fitter = TimedFitter(prepared, steps, len(samples), truth, which, weight_bits)
+    Chunk(prepared, samples, (steps,), wiring(graph), fitter).run()
     return replace(prepared, populations=fitter.populations, synapses=fitter.synapses)
 
 
@@ -75,6 +92,10 @@ class Fitter:
 
     def __post_init__(self) -> None:
         self.synapses = dict(self.prepared.synapses)
+
+    def synapse(self, node: Node, spikes: Tensor, grid: GridSynapse) -> GridSynapse:
+        """Weights stay as they are."""
+        return grid
 
     def population(self, node: Node, current: Current, population: Population) -> Population:
         """``population`` with fitted offset and initial potential."""

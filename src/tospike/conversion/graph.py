@@ -74,9 +74,13 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Rectify:
-    """``min(max(x, 0), upper)``: ReLU, ReLU6, clamp. Its outputs can be spiking neurons."""
+    """``min(max(x, 0), upper)``: ReLU, ReLU6, clamp. Its outputs can be spiking neurons.
+
+    ``levels`` > 0 is QCFS: the result is rounded to a multiple of ``upper / levels``.
+    """
 
     upper: float = math.inf
+    levels: int = 0
 
 
 @dataclass(frozen=True, eq=False)

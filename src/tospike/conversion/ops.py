@@ -22,6 +22,7 @@ from tospike.conversion.graph import (
     Route,
     Synapse,
 )
+from tospike.conversion.qcfs import quantised
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -89,8 +90,8 @@ def analog(node: Node, values: list[Any], native: torch.dtype) -> Any:
             return synapse(spec, values[0], spec.weight.to(dtype), bias)
         case Affine():
             return values[0] * spec.scale.to(values[0].dtype) + spec.shift.to(values[0].dtype)
-        case Rectify():
-            return values[0].clamp(0.0, spec.upper)
+        case Rectify(upper=upper, levels=levels):
+            return quantised(values[0], upper, levels) if levels else values[0].clamp(0.0, upper)
         case MaxPool() | AvgPool() | Route():
             return spec.run(values[0])
         case Concat():

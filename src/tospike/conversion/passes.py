@@ -109,6 +109,15 @@ def with_rectified_pooling(graph: ExecutableGraph) -> ExecutableGraph:
     return replace(graph, nodes=tuple(nodes))
 
 
+def without_levels(graph: ExecutableGraph) -> ExecutableGraph:
+    """QCFS activations without their floor: they only clip."""
+    nodes = tuple(
+        replace(node, spec=replace(node.spec, levels=0)) if isinstance(node.spec, Rectify) else node
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes)
+
+
 def _renamed(
     graph: ExecutableGraph, nodes: tuple[Node, ...], names: dict[str, str]
 ) -> ExecutableGraph:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -29,10 +30,12 @@ from tospike.conversion.graph import (
     Synapse,
 )
 from tospike.conversion.neurons import Floats, channels_last, per_neuron
-from tospike.errors import ConversionError
+from tospike.errors import ConversionError, OptionError
 
 #: largest sum of grid weights: float32 holds every integer up to 2**24
 EXACT = 2.0**23
+MaxPoolRule = Literal["exact", "or"]
+Schedule = Literal["together", "layers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,37 @@ class Population:
     offset: Floats
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How spikes are pooled, and when a layer fires.
+
+    max_pool : "exact", y(t) = max S(t) - max S(t - 1) over the counts S so far, which needs a
+        counter per input; or "or", a spike if any input spikes, which needs nothing but may send
+        more spikes than the busiest input.
+    schedule : "together", every layer fires while its input arrives; or "layers", each layer
+        integrates for T steps and then fires for T steps. The second has no unevenness error: it
+        is the network of T + 1 levels, exactly; its latency is T steps per layer.
+    """
+
+    max_pool: MaxPoolRule = "exact"
+    schedule: Schedule = "together"
+
+
+DEFAULT_RULES = Rules()
+
+
+def checked_rules(max_pool: str, schedule: str) -> Rules:
+    """The rules by name; refuses all that are unknown at once."""
+    wrong = []
+    if max_pool not in get_args(MaxPoolRule):
+        wrong.append(f"max_pool = {max_pool!r} is not 'exact' or 'or'")
+    if schedule not in get_args(Schedule):
+        wrong.append(f"schedule = {schedule!r} is not 'together' or 'layers'")
+    if wrong:
+        raise OptionError("run the spiking network", reasons=wrong)
+    return Rules(cast(MaxPoolRule, max_pool), cast(Schedule, schedule))
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Everything that a simulation of one partition needs besides the samples."""
@@ -69,10 +103,15 @@ class Prepared:
     synapses: Mapping[str, GridSynapse]
     populations: Mapping[str, Population]
     amplitudes: Mapping[str, Tensor]  # node -> value of one spike, (1, *shape) float64
+    rules: Rules = DEFAULT_RULES
 
 
 def prepare(
-    graph: ExecutableGraph, plan: Plan, calibration: Calibration, weight_bits: int | None
+    graph: ExecutableGraph,
+    plan: Plan,
+    calibration: Calibration,
+    weight_bits: int | None,
+    rules: Rules = DEFAULT_RULES,
 ) -> Prepared:
     """Thresholds, spike amplitudes and grid weights of a partition."""
     amplitudes: dict[str, Tensor] = {}
@@ -86,7 +125,7 @@ def prepare(
                 populations[node.name] = Population(theta, theta / 2.0, np.zeros_like(theta))
         if isinstance(node.spec, Synapse) and node.spec.layer in plan.spiking:
             synapses[node.name] = on_grid(node.spec, amplitudes[node.inputs[0]], weight_bits)
-    return Prepared(graph, plan, synapses, populations, amplitudes)
+    return Prepared(graph, plan, synapses, populations, amplitudes, rules)
 
 
 def spike_amplitudes(

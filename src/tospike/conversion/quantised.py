@@ -17,12 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tospike.conversion.calibration import (
-    Calibration,
-    Granularity,
-    Histogram,
-    channel_dim,
-)
+from tospike.conversion.calibration import Calibration, channel_dim
 from tospike.conversion.counting import Counter, count_events, profile, wiring
 from tospike.conversion.data import Progress, as_labels, as_samples, batches
 from tospike.conversion.eligibility import plan
@@ -40,6 +35,7 @@ from tospike.conversion.prepare import (
 from tospike.conversion.result import RunResult
 from tospike.conversion.scoring import float_classes as classes_of_float
 from tospike.conversion.scoring import score, uncounted
+from tospike.conversion.thresholds import Granularity, Histogram
 from tospike.errors import ConversionError, OptionError
 
 #: bits of values that are not rectified

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from tospike.conversion.calibration import Calibration
@@ -16,11 +17,12 @@ from tospike.conversion.data import Progress, as_labels, as_samples, batches
 from tospike.conversion.eligibility import plan
 from tospike.conversion.forward import walk
 from tospike.conversion.graph import ExecutableGraph, Synapse
-from tospike.conversion.prepare import Prepared, chunk_size, prepare
+from tospike.conversion.prepare import Prepared, checked_rules, chunk_size, prepare
 from tospike.conversion.result import RunResult
 from tospike.conversion.scoring import FloatClasses, Score, score, uncounted
 from tospike.conversion.scoring import float_classes as classes_of_float
 from tospike.conversion.spiking import Chunk, Counts
+from tospike.conversion.spiking_network import Program, spiking_network
 from tospike.errors import ConversionError, OptionError, unknown_name
 
 TIMESTEPS = (1, 2, 4, 8, 16, 32, 64)
@@ -86,6 +88,8 @@ def run_snn(
     batch_size: int = 128,
     weight_bits: int | None = 8,
     bias_calibration: bool = True,
+    max_pool: str = "exact",
+    schedule: str = "together",
     keep_outputs: bool = False,
     progress: Progress | None = None,
     early_stop: float | None = None,
@@ -101,8 +105,9 @@ def run_snn(
         all of them.
     weight_bits : of the synapses that receive spikes, symmetric per output channel; None keeps
         about 16 to 24 bits.
-    bias_calibration : correct biases and initial potentials on the calibration samples, layer by
-        layer (Li et al. 2021, "A free lunch from ANN", light version).
+    bias_calibration : make the correction that ``calibration`` asks for, on its samples.
+    max_pool, schedule : see :class:`~tospike.conversion.prepare.Rules`. With the schedule
+        "layers" each T has its own run.
     early_stop : stop raising T as soon as the agreement with the float network reaches this
         share in (0, 1]; larger T are then missing from the result.
     float_classes : ``RunResult.classes`` of :func:`run_ann` on the same samples, so that the
@@ -114,6 +119,7 @@ def run_snn(
     """
     steps = checked_timesteps(timesteps)
     checked_options(weight_bits, early_stop)
+    rules = checked_rules(max_pool, schedule)
     layers = checked_spiking(graph, spiking)
     samples = as_samples(graph, x, asked="run the spiking network")
     labels = as_labels(graph, y, samples.shape[0], asked="measure the accuracy")
@@ -124,10 +130,11 @@ def run_snn(
         note = "no layer spikes: this is the ANN"
         return {t: replace(ann, mode="snn", timesteps=t, notes=(*ann.notes, note)) for t in steps}
     partition = plan(graph, layers)
-    prepared = prepare(graph, partition, calibration, weight_bits)
+    prepared = prepare(graph, partition, calibration, weight_bits, rules)
     if bias_calibration:
-        prepared = corrected(prepared, calibration)
-    groups = [(t,) for t in steps] if partition.rerun or early_stop is not None else [steps]
+        prepared = corrected(prepared, calibration, weight_bits)
+    alone = partition.rerun or early_stop is not None or rules.schedule == "layers"
+    groups = [(t,) for t in steps] if alone else [steps]
     results: dict[int, RunResult] = {}
     known = classes_of_float(graph, float_classes, samples.shape[0])
     job = _Job(prepared, samples, labels, batch_size, keep_outputs, progress, known)
@@ -166,11 +173,15 @@ def _simulate(job: _Job, prefixes: tuple[int, ...]) -> dict[int, RunResult]:
     counters = [Counter() for _ in prefixes]
     sums = [_Sums() for _ in prefixes]
     size = min(job.batch_size, chunk_size(graph, prefixes[-1], BUDGET))
+    program = on_engine(job.prepared)
     for first, rows in batches(job.samples, job.batch_size, job.progress):
         reference = job.known.of(first, rows)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            outputs, counts = Chunk(job.prepared, part, prefixes, wires).run()
+            if program is None:
+                outputs, counts = Chunk(job.prepared, part, prefixes, wires).run()
+            else:
+                outputs, counts = program.run(part, prefixes, wires)
             for p, stop in enumerate(prefixes):
                 output = outputs[min(p, len(outputs) - 1)]
                 best = None if reference is None else reference[start : start + len(part)]
@@ -178,6 +189,18 @@ def _simulate(job: _Job, prefixes: tuple[int, ...]) -> dict[int, RunResult]:
                 tally(counters[p], sums[p], wires, counts, p, stop)
                 counters[p].commit(len(part))
     return {t: _result(job, t, scores[p], counters[p], sums[p]) for p, t in enumerate(prefixes)}
+
+
+def on_engine(prepared: Prepared) -> Program | None:
+    """The network on the event-driven engine; None where it is simulated layer by layer.
+
+    The same spikes either way. The engine is faster wherever it takes the network (1.5 times on the
+    CNN of the demo), as it does not multiply what did not spike.
+    """
+    try:
+        return spiking_network(prepared, threads=torch.get_num_threads())
+    except ConversionError:
+        return None
 
 
 def tally(

@@ -6,6 +6,7 @@ layers before it, so each layer runs once, with time folded into the batch (T * 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,7 +40,10 @@ from tospike.conversion.neurons import (
     per_neuron,
 )
 from tospike.conversion.ops import analog, synapse
-from tospike.conversion.prepare import Population, Prepared
+from tospike.conversion.prepare import GridSynapse, Population, Prepared
+
+#: binary places that a threshold keeps, and a bias beside it
+PLACES = 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +81,9 @@ class Tune(Protocol):
 
     def population(self, node: Node, current: Current, population: Population) -> Population:
         """The population to use instead of ``population``."""
+
+    def synapse(self, node: Node, spikes: Tensor, grid: GridSynapse) -> GridSynapse:
+        """The synapses to use instead of ``grid``, for input ``spikes`` (T * samples, ...)."""
 
     def read_out(self, node: Node, value: Tensor) -> None:
         """An accumulated current (samples, ...) has been read as an analog value."""
@@ -143,26 +150,31 @@ class Chunk:
         """Spikes of an exact max-pool: y(t) = max S(t) - max S(t - 1), S the counts so far.
 
         Every neuron adds at most one spike per step, so the maximum grows by 0 or 1.
+        With the rule "or" a spike is the maximum of this step's spikes alone.
         """
-        plain = in_memory_order(spikes)
-        counts = torch.empty_like(plain)
-        rows = (self.steps, -1)
-        values, sums = plain.reshape(rows).numpy(), counts.reshape(rows).numpy()
-        in_threads(values.shape[1], lambda a, b: accumulate(values, sums, a, b))
-        pooled = spec.run(from_memory_order(counts))
-        memory = in_memory_order(pooled)
-        grown = memory.reshape(rows).numpy()
-        in_threads(grown.shape[1], lambda a, b: difference(grown, a, b))
-        return from_memory_order(memory)
+        if self.prepared.rules.max_pool == "or":
+            return channels_last(spec.run(spikes))
+        return pooled_spikes(spec, spikes, self.steps)
 
     def fire(self, node: Node, current: Current) -> Tensor:
         """Integrate-and-fire neurons driven by ``current``."""
         population = self.prepared.populations[node.name]
+        if self.prepared.rules.schedule == "layers":
+            current = self.mean_of(current)
         if self.tune is not None:
             population = self.tune.population(node, current, population)
         spikes, counts = fire(population, current, self.steps, self.samples, node.shape)
         self.counts.neurons[node.name] = counts
         return spikes
+
+    def mean_of(self, current: Current) -> Current:
+        """The mean over all T steps, as a constant current: its integral has come in before."""
+        if current.constant:
+            return current
+        sequence = current.data.double()
+        sequence = sequence.reshape(self.steps, self.samples, *sequence.shape[1:])
+        mean = sequence.sum(dim=0) / self.steps
+        return Current(mean, True, current.gain, current.offset)
 
     # -- currents -------------------------------------------------------------------------
 
@@ -241,6 +253,8 @@ class Chunk:
         """Synapses that receive spikes: events are counted here."""
         grid = self.prepared.synapses[node.name]
         spikes = self.spikes[node.inputs[0]]
+        if self.tune is not None:
+            grid = self.tune.synapse(node, spikes, grid)
         self.count(node, spikes)
         data = synapse(grid.spec, spikes, grid.weight, None)
         return Current(data, False, grid.gain, grid.offset)
@@ -294,10 +308,7 @@ class Chunk:
             start = stop
         assert current.gain is not None
         assert current.offset is not None
-        values = [
-            total * current.gain / stop + current.offset
-            for total, stop in zip(sums, self.prefixes, strict=True)
-        ]
+        values = read_out(current.gain, current.offset, sums, self.prefixes)
         if self.tune is not None:
             self.tune.read_out(node, values[-1])
         return values
@@ -321,11 +332,15 @@ def fire(
     else:
         data = in_memory_order(current.data).reshape(steps, samples, n).numpy()
         gain, offset = np.ones(n), population.offset
-        if current.gain is not None:
-            gain = per_neuron(current.gain, shape)
-        if current.offset is not None:
-            offset = per_neuron(current.offset, shape) + offset
         v0, theta = population.initial, population.theta
+        if current.gain is not None and bool((current.gain > 0).all()):
+            theta, v0, offset = in_weight_steps(population, current.gain, current.offset, shape)
+        elif current.gain is not None:
+            gain = per_neuron(current.gain, shape)
+            if current.offset is not None:
+                offset = per_neuron(current.offset, shape) + offset
+        elif current.offset is not None:
+            offset = per_neuron(current.offset, shape) + offset
         in_threads(
             samples,
             lambda a, b: fire_on_sequence(data, gain, offset, v0, theta, spikes, counts, a, b),
@@ -333,3 +348,43 @@ def fire(
     memory_shape = (*shape[1:], shape[0]) if len(shape) in (3, 4) else shape
     folded = torch.from_numpy(spikes).reshape(steps * samples, *memory_shape)
     return from_memory_order(folded), counts
+
+
+def in_weight_steps(
+    population: Population, gain: Tensor, offset: Tensor | None, shape: tuple[int, ...]
+) -> tuple[Floats, Floats, Floats]:
+    """(theta, V(0), current added per step) per neuron, in units of ``gain``: the value of one step
+    of the weight grid. Rounded to multiples of 2^-13 of the threshold's power of two (of 1 at
+    most), so that potentials are exact, in float32 up to 2048 thresholds.
+    """
+    unit = per_neuron(gain, shape)
+    added = population.offset
+    if offset is not None:
+        added = added + per_neuron(offset, shape)
+    theta = population.theta / unit
+    size = np.ceil(np.log2(np.where(theta > 0, theta, 1.0)))
+    fine = np.minimum(2.0 ** (size - PLACES), 1.0)
+    theta, initial, added = (
+        np.round(value / fine) * fine for value in (theta, population.initial / unit, added / unit)
+    )
+    return theta, initial, added
+
+
+def pooled_spikes(spec: MaxPool, spikes: Tensor, steps: int) -> Tensor:
+    """Spikes (T * samples, ...) of an exact max-pool: see :meth:`Chunk.pool_spikes`."""
+    plain = in_memory_order(spikes)
+    counts = torch.empty_like(plain)
+    rows = (steps, -1)
+    values, sums = plain.reshape(rows).numpy(), counts.reshape(rows).numpy()
+    in_threads(values.shape[1], lambda a, b: accumulate(values, sums, a, b))
+    memory = in_memory_order(spec.run(from_memory_order(counts)))
+    grown = memory.reshape(rows).numpy()
+    in_threads(grown.shape[1], lambda a, b: difference(grown, a, b))
+    return from_memory_order(memory)
+
+
+def read_out(
+    gain: Tensor, offset: Tensor, sums: Sequence[Tensor], prefixes: Sequence[int]
+) -> list[Any]:
+    """Mean currents over the first t steps, of their sums over these."""
+    return [total * gain / stop + offset for total, stop in zip(sums, prefixes, strict=True)]

@@ -23,6 +23,7 @@ class Synapses:
     weight : (out, in / groups, *kernel) or (out, in), float32, or int8 together with ``scale``
         (out,): weight[o] * scale[o]. Sums of int8 weights are exact in any order.
     bias : (out,) or None, added in every time step.
+    stride, padding, dilation : one number per axis of the kernel; () stands for 1, 0 and 1.
     """
 
     name: str
@@ -64,7 +65,10 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Max-pooling keeps spikes (binary or of the values); average pooling makes analog values."""
+    """Max-pooling keeps spikes (binary or of the values); average pooling makes analog values.
+
+    The average divides by the size of the kernel: padding counts as zeros.
+    """
 
     name: str
     inputs: tuple[str, ...]
