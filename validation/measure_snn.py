@@ -26,6 +26,7 @@ from snn_events import BINS_MS, RECORDINGS
 from snn_fashion import NAMES, OUT, profile
 from snn_network import seeded
 from snn_page import page
+from snn_page_temporal import GRU
 from snn_prices import Analog, Spiking, matched_energy, prices
 from snn_temporal import NETWORKS, TASKS
 
@@ -167,12 +168,28 @@ def temporal(folder: Path, delta: Path) -> dict[str, Any]:
             row for path in sorted(folder.glob(f"temporal-{task}-*.json")) for row in read(path)
         ]
         entry = kept.get(task, {})
-        gru = [row for row in entry.get("rows", []) if row["training"] in ("dense", "retrained")]
+        gru = [row for row in entry.get("rows", []) if row["training"] in GRU]
         about = {
             key: entry.get(key) for key in ("title", "split", "hidden", "inputs", "test_sequences")
         }
         found[task] = about | {"snn": rows, "gru": gru}
     return found
+
+
+def recording(result: dict[str, Any]) -> dict[str, Any]:
+    """An event recording, of the models only the ratios: the rest lies in the folder of results."""
+    settings = [
+        setting
+        | {
+            "points": [
+                point
+                | {"models": {key: {"ratio": one["ratio"]} for key, one in point["models"].items()}}
+                for point in setting["points"]
+            ]
+        }
+        for setting in result["settings"]
+    ]
+    return result | {"settings": settings}
 
 
 def assemble(folder: Path, delta: Path) -> dict[str, Any]:
@@ -186,7 +203,7 @@ def assemble(folder: Path, delta: Path) -> dict[str, Any]:
         "n_synapses": sum(layer.n_synapses for layer in network.synaptic_layers),
         "fashion": fashion(folder, network),
         "temporal": temporal(folder, delta),
-        "events": [read(path) for path in sorted(folder.glob("events-*.json"))],
+        "events": [recording(read(path)) for path in sorted(folder.glob("events-*.json"))],
         "emulated": read(emulated) if emulated.is_file() else None,
         "emulated_penalties": list(EMULATED_PENALTIES),
         "missing": missing(folder),

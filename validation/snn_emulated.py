@@ -1,6 +1,6 @@
 """EMULATED event camera: moving Fashion-MNIST images, a spiking network against one on frames.
 
-    python validation/snn_emulated.py [--out out/snn] [--train 6000] [--test 2000] [--quick]
+    python validation/snn_emulated.py [--out out/snn] [--train 4000] [--test 2000] [--quick]
 
 No camera was used. Each image moves along a triangle of three saccades (as in N-MNIST) with its own
 start and direction, in front of pixels that send an event whenever their log intensity has changed
@@ -57,7 +57,7 @@ PENALTIES = (0.1, 1.0)
 class Size:
     """How much is trained."""
 
-    train: int = 6000
+    train: int = 4000
     test: int = 2000
     epochs: int = 6
     channels: tuple[int, int, int] = (16, 32, 64)

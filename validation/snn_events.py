@@ -1,7 +1,7 @@
 """Real event recordings: a spiking conv network on events against the same one on frames.
 
     make event-recordings        # fetches the recordings that lie in faery's source distribution
-    python validation/snn_events.py [--out out/snn] [--seconds 2.4] [--quick]
+    python validation/snn_events.py [--out out/snn] [--seconds 1.5]
 
 Only activity and energy; there are no labels, so there is no accuracy. The filters are those of the
 Fashion-MNIST network (``ann.pt`` of validation/snn_fashion.py, its four convolutions), without
@@ -59,7 +59,8 @@ BINS_MS = (10, 50)
 TAU_MS = 20.0
 #: spikes for each activation of the frame network that is not 0
 SHARES = (1.0, 0.25)
-KEEP = (1.0, 0.5, 0.25, 0.125)
+#: event rates, times that of the recording
+FACTORS = (1.0, 0.5, 0.25, 0.125, 2.0, 4.0, 8.0)
 #: consecutive bins that set the thresholds
 N_CALIBRATION = 16
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
@@ -75,9 +76,13 @@ class Events:
     width: int
     height: int
 
-    def thinned(self, keep: float, seed: int = 0) -> Events:
-        """A random share of the events."""
-        chosen = np.random.default_rng(seed).random(len(self.t)) < keep
+    def at_rate(self, factor: float, seed: int = 0) -> Events:
+        """``factor`` times as many events per second: below 1 a random share of the events, above
+        1 the recording played faster."""
+        if factor > 1:
+            t = (self.t / factor).astype(np.int64)
+            return Events(t, self.x, self.y, self.width, self.height)
+        chosen = np.random.default_rng(seed).random(len(self.t)) < factor
         return Events(self.t[chosen], self.x[chosen], self.y[chosen], self.width, self.height)
 
 
@@ -334,15 +339,16 @@ def measure(
         for share in SHARES
     }
     points: dict[float, list[dict[str, Any]]] = {share: [] for share in SHARES}
-    for keep in KEEP:
-        thinned = events.thinned(keep)
-        x = frames(thinned, bin_ms, size, len(whole))
-        inside = int((thinned.t < len(whole) * bin_ms * 1000).sum())
+    for factor in FACTORS:
+        changed = events.at_rate(factor)
+        n_bins = max(1, int(len(whole) / max(factor, 1.0)))
+        x = frames(changed, bin_ms, size, n_bins)
+        inside = int((changed.t < n_bins * bin_ms * 1000).sum())
         ann = by_frames(net, x)
         for share in SHARES:
             snn = by_spikes(net, x, levels[share], decay)
-            made = point(network, x, inside / len(whole), bin_ms, ann, snn)
-            points[share].append({"keep": keep} | made)
+            made = point(network, x, inside / n_bins, bin_ms, ann, snn)
+            points[share].append({"factor": factor} | made)
     return {
         "recording": name,
         "title": RECORDINGS[name][0],
@@ -364,7 +370,7 @@ def main(given: Sequence[str] | None = None) -> int:
     """Status 0, or 2 with a message on a user's error."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--seconds", type=float, default=2.4, help="of each recording")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each recording")
     parser.add_argument(
         "--recordings", nargs="+", choices=list(RECORDINGS), default=list(RECORDINGS)
     )

@@ -44,7 +44,9 @@ RECIPES = {
     "tiny": Recipe(epochs=2, rate=1e-2, batch=16),
 }
 #: neuron and weight of the mean spikes per neuron and step in the loss
-NETWORKS = (("alif", 0.0), ("alif", 1.0), ("alif", 5.0), ("lif", 0.0), ("lif", 1.0))
+NETWORKS = (
+    ("alif", 0.0), ("alif", 1.0), ("alif", 5.0), ("alif", 20.0), ("lif", 0.0), ("lif", 5.0),
+)  # fmt: skip
 #: least changes of an input that are sent on (0: every step sends every input); as for the GRU
 THRESHOLDS = {"motion": (0.0, 0.05, 0.1), "digits": (0.0, 0.5), "tiny": (0.0, 0.1)}
 BITS = 8
