@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: install demo test validate validate-delta lint types clean
+.PHONY: install demo test validate validate-delta validate-snn event-recordings lint types clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,23 @@ validate-delta: $(VENV)/.demo-installed validation/requirements-delta.txt
 	$(BIN)/python validation/delta_pretrained.py
 	$(BIN)/python validation/measure_delta.py
 	$(BIN)/tospike bench delta --markdown docs/results/delta_bench.md
+
+# Recordings of event cameras, carried by the source distribution of a package. Its build needs
+# Rust; a stand-in build backend lets pip fetch the files alone.
+event-recordings: out/downloads/faery-0.7.1.tar.gz
+out/downloads/faery-0.7.1.tar.gz: $(VENV)/.installed validation/requirements-snn.txt
+	$(PIP) install --no-deps -r validation/requirements-snn.txt
+	PYTHONPATH=$(CURDIR)/validation/sdist_only $(PIP) download --no-build-isolation \
+	  --no-binary faery --no-deps faery==0.7.1 -d out/downloads
+
+# Hours of training on two cores; every part is kept in out/snn, and a killed run goes on there.
+validate-snn: $(VENV)/.demo-installed event-recordings validation/requirements-delta.txt
+	$(PIP) install --no-deps -r validation/requirements-delta.txt
+	for step in fashion converted temporal events emulated; do \
+	  $(BIN)/python validation/snn_$$step.py || exit 1; done
+	$(BIN)/python validation/measure_snn.py
+	$(BIN)/tospike bench snn --network out/snn/qcfs.pt --network out/snn/direct-0.5.pt \
+	  --markdown docs/results/snn_bench.md --figure docs/results/snn_bench.svg
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests demo validation examples

@@ -79,7 +79,7 @@ PERCENTILE = 92.0
 AT = (1, 2, 4, 8)
 ANN = Recipe(epochs=10, batch=64, rate=2e-3, weight_decay=0.05, shift=2, flip=True)
 QCFS = Recipe(epochs=3, batch=64, rate=5e-4, weight_decay=0.05, shift=2, flip=True)
-DIRECT = Recipe(epochs=2, batch=64, rate=1e-3, weight_decay=0.05, shift=2, flip=True)
+DIRECT = Recipe(epochs=4, batch=64, rate=1e-3, weight_decay=0.05, shift=2, flip=True)
 NEURON = Neuron("plif", TIMESTEPS, percentile=97.0)
 #: in the order of training; direct-<weight of the spikes per synapse in the loss>
 NAMES = ("ann", "qcfs", "direct-0.1", "direct-0.5", "direct-2")
@@ -299,16 +299,17 @@ def direct_module(name: str, folder: Path) -> DirectSNN:
 
 
 def _is_done(name: str, folder: Path) -> bool:
-    """Whether there is a result of today's recipe; results of another are put aside."""
-    file = folder / f"{name}.json"
-    recipe = {"ann": ANN, "qcfs": QCFS}.get(name, DIRECT)
+    """Whether there is a result of today's recipe. One of another recipe stays until it is
+    replaced; its checkpoint is put aside."""
+    file, recipe = folder / f"{name}.json", {"ann": ANN, "qcfs": QCFS}.get(name, DIRECT)
     if not file.exists():
         return False
     if json.loads(file.read_text())["recipe"] == asdict(recipe):
         return True
-    for old in (file, folder / f"{name}.checkpoint"):
-        if old.exists():
-            old.rename(old.with_name(f"{old.name}.old"))
+    checkpoint = folder / f"{name}.checkpoint"
+    aside = checkpoint.with_suffix(".checkpoint.old")
+    if checkpoint.exists() and not aside.exists():
+        checkpoint.rename(aside)
     return False
 
 
