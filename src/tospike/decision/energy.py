@@ -15,6 +15,7 @@ from tospike.decision.options import Options
 from tospike.decision.record import EnergyPart
 from tospike.equations import MODELS, EquationOptions, beyond, count, default_equation
 from tospike.equations.borders import ann_to_snn, snn_to_ann
+from tospike.equations.counting import NEURON_EQUATIONS
 from tospike.errors import unknown_name
 from tospike.implementation import Implementation, Mode
 from tospike.network import Network
@@ -233,13 +234,8 @@ def make_pricer(
     rivals = tuple(key for key, model in MODELS.items() if model.mode == "ann" and model.rival)
     if reference_model not in rivals:
         raise unknown_name("reference ANN model", reference_model, rivals)
-    neurons = tuple(
-        key.removeprefix("snn_")
-        for key, model in MODELS.items()
-        if model.mode == "snn" and model.rival
-    )
-    if options.neuron not in neurons:
-        raise unknown_name("neuron model", options.neuron, neurons)
+    if options.neuron not in NEURON_EQUATIONS:
+        raise unknown_name("neuron model", options.neuron, tuple(NEURON_EQUATIONS))
     floating = f"{table.name}_fp"
     return Pricer(
         network,
