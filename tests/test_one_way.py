@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "tospike"
 #: package or top-level module -> rank. Equal ranks of different packages cannot see each other.
 RANKS = {
     "errors": 0,
+    "yaml_files": 0,
     "units": 0,
     "sources": 0,
     "constant": 0,
@@ -38,7 +39,7 @@ RANKS = {
     "bench": 6,
 }
 #: rank 0 is ordered too: the later may use the earlier
-RANK_0_ORDER = ("errors", "sources", "units", "constant", "actions")
+RANK_0_ORDER = ("errors", "yaml_files", "sources", "units", "constant", "actions")
 
 
 def imports(path: Path) -> list[tuple[int, str]]:

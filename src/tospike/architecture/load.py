@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tospike.architecture.record import Architecture, MemoryLevel
 from tospike.constant import Constant
 from tospike.errors import ConstantError, TechnologyError, unknown_name
 from tospike.units import SI_UNITS, parse_quantity
+from tospike.yaml_files import Form, read_model
 
 if TYPE_CHECKING:
     from tospike.architecture.schema import ArchitectureModel, QuantityModel
@@ -45,36 +46,16 @@ def _packaged(name: str) -> Architecture:
 
 
 def _read(path: Path) -> Architecture:
-    from pydantic import ValidationError
-
     from tospike.architecture.schema import ArchitectureModel
 
     asked = f"load the architecture {path.name!r}"
-    try:
-        model = ArchitectureModel.model_validate(_parse(path, asked))
-    except ValidationError as error:
-        raise TechnologyError(
-            asked,
-            where=str(path),
-            fix="mend the listed keys; the packaged files show the form",
-            reasons=[
-                f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-                for fault in error.errors()
-            ],
-        ) from error
-    return _Builder(model, path).build(asked)
-
-
-def _parse(path: Path, asked: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe").load(path.read_text("utf-8"))
-    except OSError as error:
-        raise TechnologyError(asked, received=str(error), fix="check the path") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise TechnologyError(asked, received=f"no YAML: {error}", where=str(path)) from error
+    form = Form(
+        TechnologyError,
+        existing=f"an existing YAML file, or one of: {', '.join(architectures())}",
+        allowed="a YAML mapping of the form in tospike/architecture/schema.py",
+        start="start from one of the files that come with the package",
+    )
+    return _Builder(read_model(ArchitectureModel, path, asked, form), path).build(asked)
 
 
 class _Builder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,35 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Measure speed against other tools.")
 
 
+def write(markdown: Path | None, text: str) -> None:
+    """The page, where one is asked for."""
+    if markdown is not None:
+        from tospike.reporting.write import write_atomically
+
+        write_atomically(markdown, text.encode())
+
+
+def show(
+    result: dict[str, Any],
+    table: Table,
+    sentences: Sequence[str],
+    as_json: bool,
+    format: str | None,
+) -> None:
+    """The result as JSON, its table in a format, or table, machine and sentences for people."""
+    if as_json:
+        print_json(result)
+    elif format is not None:
+        print_as([table], format)
+    else:
+        from tospike.tables import print_tables
+
+        print_tables([table])
+        typer.echo(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
+        for sentence in sentences:
+            typer.echo(sentence)
+
+
 @app.command("measure")
 def bench_measure_command(
     rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; medians are printed.")] = 7,
@@ -39,10 +69,7 @@ def bench_measure_command(
     from tospike.tables import print_tables
 
     result = bench_measure(rounds=rounds, threads=threads, only=only)
-    if markdown is not None:
-        from tospike.reporting.write import write_atomically
-
-        write_atomically(markdown, as_markdown(result).encode())
+    write(markdown, as_markdown(result))
     if as_json:
         print_json(result)
         return
@@ -118,25 +145,12 @@ def bench_delta_command(
     )
     with progress_bars(silent=as_json or format is not None) as progress:
         result = bench_delta(options, progress=progress)
-    if markdown is not None:
-        from tospike.reporting.write import write_atomically
-
-        write_atomically(markdown, as_markdown(result).encode())
+    write(markdown, as_markdown(result))
     if figure is not None:
         from tospike.figures.draw import draw
 
         draw(bench_figure(result), figure)
-    if as_json:
-        print_json(result)
-    elif format is not None:
-        print_as([bench_table(result)], format)
-    else:
-        from tospike.tables import print_tables
-
-        print_tables([bench_table(result)])
-        typer.echo(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
-        for sentence in result["absent"]:
-            typer.echo(sentence)
+    show(result, bench_table(result), result["absent"], as_json, format)
 
 
 @app.command("snn")
@@ -193,26 +207,13 @@ def bench_snn_command(
     )
     with progress_bars(silent=as_json or format is not None) as progress:
         result = bench_snn(options, progress=progress)
-    if markdown is not None:
-        from tospike.reporting.write import write_atomically
-
-        drawn = "" if figure is None else os.path.relpath(figure, markdown.parent)
-        write_atomically(markdown, as_markdown(result, drawn).encode())
+    drawn = "" if figure is None or markdown is None else os.path.relpath(figure, markdown.parent)
+    write(markdown, as_markdown(result, drawn))
     if figure is not None:
         from tospike.figures.draw import draw
 
         draw(bench_figure(result), figure)
-    if as_json:
-        print_json(result)
-    elif format is not None:
-        print_as([bench_table(result)], format)
-    else:
-        from tospike.tables import print_tables
-
-        print_tables([bench_table(result)])
-        typer.echo(", ".join(f"{key}: {value}" for key, value in result["machine"].items()))
-        for sentence in (*result["notes"], *result["absent"]):
-            typer.echo(sentence)
+    show(result, bench_table(result), [*result["notes"], *result["absent"]], as_json, format)
 
 
 def _densities(text: str) -> tuple[tuple[float, ...], bool]:

@@ -12,11 +12,18 @@ from tospike.sources import SOURCES
 from tospike.survey.laws import faults
 from tospike.survey.quantity import ALSO_DIMENSIONS, QUALIFIERS, QUANTITIES, Quantity, parse
 from tospike.survey.record import Accelerator, Also
+from tospike.yaml_files import Form, read_mapping
 
 if TYPE_CHECKING:
     from tospike.survey.schema import AlsoModel, EntryModel, QuantityModel
 
 _FILE = Path(__file__).parent / "data" / "accelerators.yaml"
+_FORM = Form(
+    DataError,
+    existing="an existing YAML file",
+    allowed="a YAML mapping with the key entries",
+    start="start from the form in docs/survey.md",
+)
 
 
 @cache
@@ -48,7 +55,7 @@ def read_accelerators(path: Path) -> tuple[Accelerator, ...]:
     from tospike.survey.schema import FileModel
 
     asked = f"read the accelerators in {path.name!r}"
-    raw = _parse_yaml(path, asked)
+    raw = read_mapping(path, asked, _FORM)
     try:
         model = FileModel.model_validate(raw)
     except ValidationError as error:
@@ -73,41 +80,6 @@ def read_accelerators(path: Path) -> tuple[Accelerator, ...]:
             reasons=wrong,
         )
     return found
-
-
-def _parse_yaml(path: Path, asked: str) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    allowed = "a YAML mapping with the key entries"
-    try:
-        # ruamel raises more than YAMLError on hostile text (deep nesting, impossible tags)
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            asked,
-            received=error.strerror or "an unreadable file",
-            where=str(path),
-            allowed="an existing YAML file",
-            fix="check the path",
-        ) from error
-    except (YAMLError, RecursionError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            asked,
-            received=f"text that is no YAML: {' '.join(str(error).split())[:200]}",
-            where=str(path),
-            allowed=allowed,
-            fix="mend the syntax",
-        ) from error
-    if not isinstance(raw, dict):
-        raise DataError(
-            asked,
-            received=f"a YAML {type(raw).__name__}",
-            where=str(path),
-            allowed=allowed,
-            fix="start from the form in docs/survey.md",
-        )
-    return raw
 
 
 def _form_fault(raw: Mapping[str, Any], loc: tuple[int | str, ...], message: str) -> str:

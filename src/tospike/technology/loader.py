@@ -15,6 +15,7 @@ from tospike.errors import ConstantError, TechnologyError, unknown_name
 from tospike.sources import SOURCES, Source, register
 from tospike.technology.record import PriceKey, Technology
 from tospike.units import parse_quantity
+from tospike.yaml_files import Form, faults_of, read_mapping
 
 if TYPE_CHECKING:
     from tospike.technology.schema import FileModel, ScalarModel
@@ -51,7 +52,7 @@ def _packaged(name: str) -> Technology:
 
 def _read(path: Path) -> Technology:
     asked = f"load the technology file {path.name!r}"
-    raw = _parse_yaml(path, asked)
+    raw = read_mapping(path, asked, _form())
     from pydantic import ValidationError
 
     from tospike.technology.schema import FileModel
@@ -65,10 +66,7 @@ def _read(path: Path) -> Technology:
             where=str(path),
             allowed="the form described in docs/technologies.md",
             fix="mend the listed keys",
-            reasons=[
-                f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
-                for fault in error.errors()
-            ],
+            reasons=faults_of(error),
         ) from None
     builder = _Builder(path.stem, model)
     technology = builder.build()
@@ -84,39 +82,13 @@ def _read(path: Path) -> Technology:
     return technology
 
 
-def _parse_yaml(path: Path, asked: str) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        # ruamel raises more than YAMLError on hostile text: RecursionError on deep nesting,
-        # TypeError and AttributeError on impossible tags and keys
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TechnologyError(
-            asked,
-            received=error.strerror or "an unreadable file",
-            where=str(path),
-            allowed=f"an existing YAML file, or one of: {', '.join(names())}",
-            fix="check the path",
-        ) from error
-    except (YAMLError, RecursionError, ValueError, TypeError, AttributeError) as error:
-        raise TechnologyError(
-            asked,
-            received=f"text that is no YAML: {' '.join(str(error).split())[:200]}",
-            where=str(path),
-            allowed="a YAML mapping",
-            fix="mend the syntax",
-        ) from error
-    if not isinstance(raw, dict):
-        raise TechnologyError(
-            asked,
-            received=f"a YAML {type(raw).__name__}",
-            where=str(path),
-            allowed="a YAML mapping with the keys title, source, groups",
-            fix="start from one of the files that come with the package",
-        )
-    return raw
+def _form() -> Form:
+    return Form(
+        TechnologyError,
+        existing=f"an existing YAML file, or one of: {', '.join(names())}",
+        allowed="a YAML mapping with the keys title, source, groups",
+        start="start from one of the files that come with the package",
+    )
 
 
 class _Builder:

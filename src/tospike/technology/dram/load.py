@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tospike.errors import ConstantError, TechnologyError, unknown_name
 from tospike.sources import SOURCES
 from tospike.technology.dram.record import DramDevice, Rail, Timings
 from tospike.units import parse_quantity
+from tospike.yaml_files import Form, read_model
 
 if TYPE_CHECKING:
     from tospike.technology.dram.schema import DeviceModel
@@ -38,39 +39,20 @@ def load_device(name_or_path: str | Path) -> DramDevice:
 
 
 def _read(path: Path) -> DramDevice:
-    from pydantic import ValidationError
-
     from tospike.technology.dram.schema import DeviceModel
 
     asked = f"load the DRAM device {path.name!r}"
-    try:
-        model = DeviceModel.model_validate(_parse(path, asked))
-    except ValidationError as error:
-        raise TechnologyError(
-            asked,
-            where=str(path),
-            fix="mend the listed keys; the packaged files show the form",
-            reasons=[
-                f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-                for fault in error.errors()
-            ],
-        ) from error
+    form = Form(
+        TechnologyError,
+        existing=f"an existing YAML file, or one of: {', '.join(devices())}",
+        allowed="a YAML mapping of the form of the packaged devices",
+        start="start from one of the files that come with the package",
+    )
+    model = read_model(DeviceModel, path, asked, form)
     reasons = _faults(model)
     if reasons:
         raise TechnologyError(asked, where=str(path), reasons=reasons)
     return _device(model)
-
-
-def _parse(path: Path, asked: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe").load(path.read_text("utf-8"))
-    except OSError as error:
-        raise TechnologyError(asked, received=str(error), fix="check the path") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise TechnologyError(asked, received=f"no YAML: {error}", where=str(path)) from error
 
 
 def _faults(model: DeviceModel) -> list[str]:
