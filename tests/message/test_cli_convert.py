@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from convert_by_command import run, written
 
 import tospike as ts
 from tospike import cli
@@ -51,23 +52,7 @@ def flat():
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(10, 20, 3)).cumsum(axis=1).astype(np.float32) / 4
-    (tmp_path / "net.py").write_text(FACTORY)
-    np.savez(tmp_path / "x.npz", x=x)
-    np.savez(tmp_path / "xy.npz", x=x, y=rng.integers(0, 2, 10))
-    return tmp_path
-
-
-def run(
-    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of ``tospike convert ...``."""
-    monkeypatch.setattr(sys, "argv", ["tospike", "convert", *text.split()])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    captured = capsys.readouterr()
-    return int(stop.value.code or 0), captured.out, captured.err
+    return written(tmp_path, FACTORY)
 
 
 BAD = {
