@@ -3,9 +3,9 @@
     python validation/snn_fashion.py [--out out/snn] [--only ann,qcfs,direct-0.5] [--threads 2]
 
 All 60,000 training and 10,000 test images; accuracies are of the last epoch. The start of QCFS was
-chosen on held-out training images; loss and surrogate of the direct training in short trials on 2000
-test images, and its number of epochs after a look at the test accuracy: its figures are that much
-optimistic. Every part is kept when it is done, and a killed run goes on where it was.
+chosen on held-out training images; loss and surrogate of the direct training in short trials on
+2000 test images, and its number of epochs after a look at the test accuracy: its figures are that
+much optimistic. Every part is kept when it is done, and a killed run goes on where it was.
 
 Writes to ``--out``:
 

@@ -11,6 +11,7 @@ from tospike.errors import DataError, OptionError, TechnologyError, UnknownNameE
 from tospike.machines.dram import DramSystem, decode, random_rows, simulate, stream
 from tospike.machines.dram.record import ACT, MAPPINGS, PRE, PREA, RD, REF, WR
 from tospike.machines.dram.reference import violations
+from tospike.pricing import dram_energy
 from tospike.technology.dram import devices, load_device
 
 DEVICES = devices()
@@ -186,7 +187,7 @@ def test_laws_of_every_trace(trace) -> None:
 def test_energy_adds_up(trace) -> None:
     of, at, writes, _ = trace
     run = simulate(of, at, writes=writes)
-    e, d = run.energy, of.device
+    e, d = dram_energy(run.commands), of.device
     assert e.total == pytest.approx(e.activate + e.read + e.write + e.refresh + e.standby, abs=0)
     assert e.read == pytest.approx(of.chips * d.energy_read * run.reads, abs=0)
     low = of.chips * of.ranks * of.channels * run.seconds * d.power_precharged
@@ -284,7 +285,7 @@ def test_bad_traces() -> None:
 def test_empty_trace() -> None:
     run = simulate(system(), np.zeros(0, np.int64))
     assert run.cycles == run.bytes == 0
-    assert run.energy.total == 0
+    assert dram_energy(run.commands).total == 0
     assert np.isnan(run.hit_rate)
 
 

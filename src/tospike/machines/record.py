@@ -12,6 +12,7 @@ from tospike.actions import ActionCounts
 from tospike.activity import ActivityProfile
 from tospike.architecture import Architecture
 from tospike.network import Network
+from tospike.technology.dram import DramCommands
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,9 @@ class LayerRun:
     cycles : from its start to its end, stalls included. busy : cycles in which PEs computed.
     stalls : cycles by cause ("dram_load", "ramp_up", "output", ...).
     macs : MACs of a dense machine; operations : those that were executed (not skipped).
-    active_pe : PEs that have work in this layer. bytes : per memory level.
+    active_pe : PEs that have work in this layer. bytes : per memory level, by its name in the
+    architecture. dram : commands of the simulated DRAM, where there is one; the layer's DRAM
+    accesses are then not in the counts of the run.
     """
 
     name: str
@@ -63,6 +66,7 @@ class LayerRun:
     active_pe: int
     bytes: Mapping[str, Traffic]
     stalls: Mapping[str, int] = field(default_factory=dict)
+    dram: DramCommands | None = None
 
     @property
     def utilisation(self) -> float:
@@ -75,17 +79,14 @@ class LayerRun:
 class MachineRun:
     """A simulated inference (or batch). Modelled by cycle, not measured on silicon.
 
-    counts : actions of the whole batch, to be priced with a technology.
-    dram_energy : joule by cause from the DRAM simulation ("activate", "read", ...), instead of a
-        price per access; empty where no DRAM device was simulated. The DRAM's actions are then
-        not in ``counts``.
+    counts : actions of the whole batch, to be priced with the architecture's technology; DRAM
+        that was simulated by command stands in ``LayerRun.dram`` instead.
     """
 
     architecture: Architecture
     batch: int
     layers: tuple[LayerRun, ...]
     counts: ActionCounts
-    dram_energy: Mapping[str, float] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
     out_of_range: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tospike.technology.dram import DramDevice
+from tospike.technology.dram import DramCommands, DramDevice
 
 Page = Literal["open", "closed"]
 Mapping = Literal["row_bank_column_group", "row_bank_column", "row_column_bank", "bank_row_column"]
@@ -69,22 +69,6 @@ class DramSystem:
         return self.channels * self.chips * device.width_bits / 8 * 2 * device.clock
 
 
-@dataclass(frozen=True, slots=True)
-class DramEnergy:
-    """Joule. ``standby`` is what the chips take while they keep their data; no I/O, no ODT."""
-
-    activate: float
-    read: float
-    write: float
-    refresh: float
-    standby: float
-
-    @property
-    def total(self) -> float:
-        """The sum of all parts."""
-        return self.activate + self.read + self.write + self.refresh + self.standby
-
-
 @dataclass(frozen=True)
 class DramRun:
     """What a trace cost.
@@ -134,16 +118,16 @@ class DramRun:
         return self.row_hits / self.n_requests if self.n_requests else float("nan")
 
     @property
-    def energy(self) -> DramEnergy:
-        """Energy of all chips, from their currents; standby over the whole time."""
-        device, chips = self.system.device, self.system.chips
-        whole = self.cycles * self.system.ranks * self.system.channels
-        idle = whole - self.active_cycles
-        standby = self.active_cycles * device.power_active + idle * device.power_precharged
-        return DramEnergy(
-            activate=chips * self.activates * device.energy_activate,
-            read=chips * self.reads * device.energy_read,
-            write=chips * self.writes * device.energy_write,
-            refresh=chips * self.refreshes * device.energy_refresh,
-            standby=chips * standby / device.clock,
+    def commands(self) -> DramCommands:
+        """What :func:`tospike.pricing.dram_energy` prices."""
+        return DramCommands(
+            device=self.system.device,
+            chips=self.system.chips,
+            ranks=self.system.ranks * self.system.channels,
+            activates=self.activates,
+            reads=self.reads,
+            writes=self.writes,
+            refreshes=self.refreshes,
+            cycles=self.cycles,
+            active_cycles=self.active_cycles,
         )

@@ -1,4 +1,4 @@
-"""``DramDevice`` and ``Timings``: one DRAM chip, its timings and its currents. Records only."""
+"""``DramDevice``, ``Timings``: one DRAM chip; ``DramCommands``: what was asked of it. Records."""
 
 from __future__ import annotations
 
@@ -132,3 +132,33 @@ class DramDevice:
     def _rw_rails(self) -> tuple[Rail, ...]:
         """Rails whose burst currents are given (DDR4 gives none for its pump supply)."""
         return tuple(rail for rail in self.rails if rail.idd4r > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DramCommands:
+    """Counts of commands of a memory system, as its energy needs them.
+
+    chips : of one rank; they share commands. ranks : of all channels together; every count but
+    ``cycles`` is summed over them. cycles : clock cycles of the device, from first to last.
+    active_cycles : cycles with an open row, summed over ranks.
+    """
+
+    device: DramDevice
+    chips: int
+    ranks: int
+    activates: float
+    reads: float
+    writes: float
+    refreshes: float
+    cycles: float
+    active_cycles: float
+
+    @property
+    def bytes_read(self) -> float:
+        """Bytes of whole bursts read, useful or not."""
+        return self.reads * self.chips * self.device.width_bits * self.device.burst_length / 8
+
+    @property
+    def bytes_written(self) -> float:
+        """Bytes of whole bursts written, useful or not."""
+        return self.writes * self.chips * self.device.width_bits * self.device.burst_length / 8
