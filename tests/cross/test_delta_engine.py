@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tospike.errors import DataError, OptionError
-from tospike.kernels.delta import STORAGES, DeltaEngine, DeltaLayer
+from tospike.kernels.delta import STORAGES, DeltaEngine, DeltaLayer, sharing
 from tospike.kernels.delta import engine as engine_module
 from tospike.kernels.delta.packed import stored_weights
 from tospike.kernels.delta.record import GATES
@@ -30,6 +30,14 @@ def layer(kind: str, inputs: int, hidden: int, seed: int = 0, theta: float = 0.0
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+
+
+def settle(engine: DeltaEngine) -> None:
+    """Wait until the helper has left; it may still be compiling."""
+    deadline = time.monotonic() + 60
+    while engine._control[0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert engine._control[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -63,11 +71,41 @@ def test_a_helper_stays_from_step_to_step_and_leaves(monkeypatch: pytest.MonkeyP
     for x in xs:
         np.testing.assert_array_equal(two.step(x), one.step(x))
     assert 1 <= len(calls) < len(xs)
-    deadline = time.monotonic() + 60  # the helper may still be compiling
-    while two._control[0] and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert two._control[0] == 0
+    settle(two)
     np.testing.assert_array_equal(two.step(xs[0]), one.step(xs[0]))
+
+
+@pytest.mark.parametrize("part", range(sharing.PARTS))
+def test_a_step_waits_for_the_part_that_a_helper_took(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "HELPER_PAYS_BYTES", 0)
+    one, two = (DeltaEngine([layer("gru", 8, 64)], threads=n) for n in (1, 2))
+    x = noise(8)
+    for engine in (one, two):
+        engine.step(-x)  # compiles
+    wanted = one.step(x)
+    settle(two)
+    taken, limit, done = (word // 8 for word in (sharing.NEXT, sharing.LIMIT, sharing.DONE))
+    control = two._control
+    # A helper that is there and took the first parts of the next job before it began.
+    control[taken : done + 1] = 0
+    control[taken], control[0], two._forks = part + 1, 2, engine_module._forks
+    control[sharing.ALONE // 8] = 0
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(two.step, x)
+        deadline = time.monotonic() + 60
+        while control[limit] != sharing.PARTS and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        assert control[limit] == sharing.PARTS
+        assert control[done] == sharing.PARTS - part - 1
+        assert not step.done()
+        for late in range(part + 1):
+            sharing._numbered(two._table[0], late)
+            assert not step.done()
+            control[done] += 1
+        np.testing.assert_array_equal(step.result(60), wanted)
 
 
 def test_single_steps_far_apart_wake_no_helper(monkeypatch: pytest.MonkeyPatch) -> None:
