@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: install demo test validate validate-delta validate-snn event-recordings lint types clean
+.PHONY: install demo test validate validate-delta validate-snn validate-machines event-recordings lint types clean
 
 install: $(VENV)/.installed
 
@@ -62,6 +62,10 @@ validate-snn: $(VENV)/.demo-installed event-recordings validation/requirements-d
 	$(BIN)/python validation/measure_snn.py
 	$(BIN)/tospike bench snn --network out/snn/qcfs.pt --network out/snn/direct-0.5.pt \
 	  --markdown docs/results/snn_bench.md --figure docs/results/snn_bench.svg
+
+# Published chips against their simulation, and one network each on all of them.
+validate-machines: $(VENV)/.demo-installed
+	$(BIN)/python validation/machines.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests demo validation examples
