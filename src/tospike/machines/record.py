@@ -25,12 +25,15 @@ class Workload:
         (T, samples, *input_shape) of spikes, (T, n) of a stream. Statistics stand in for layers
         without a trace, where a machine can work with them; else it refuses.
     batch : inferences that run together and share what is loaded.
+    weight_zeros : layer name -> share of weights that are zero, or the weights themselves; for
+        machines that skip zero weights.
     """
 
     network: Network
     activity: ActivityProfile | None = None
     traces: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     batch: int = 1
+    weight_zeros: Mapping[str, float | NDArray[np.generic]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

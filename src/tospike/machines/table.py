@@ -16,6 +16,7 @@ Progress = Callable[[int, int], None]
 #: dataflow (``machine:`` in an architecture file) -> module whose ``simulate`` runs it
 MACHINES: dict[str, str] = {
     "row_stationary": "tospike.machines.eyeriss",
+    "row_stationary_optimal": "tospike.machines.row_stationary",
     "row_stationary_sparse": "tospike.machines.eyeriss_v2",
     "nullhop": "tospike.machines.nullhop",
     "delta_rnn": "tospike.machines.delta_rnn",
