@@ -16,6 +16,10 @@ VGG16_PLAN: Plan = (
     *(64, 64, "M", 128, 128, "M", 256, 256, 256, "M"),
     *(512, 512, 512, "M", 512, 512, 512, "M"),
 )
+VGG19_PLAN: Plan = (
+    *(64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M"),
+    *(512, 512, 512, 512, "M", 512, 512, 512, 512, "M"),
+)
 VGG8_PLAN: Plan = (128, 128, "M", 256, 256, "M", 512, 512, "M")
 VGG9_PLAN: Plan = (64, 64, "A", 128, 128, "A", 256, 256, 256, "A")
 
@@ -104,6 +108,11 @@ def vgg11() -> nn.Module:
 def vgg16() -> nn.Module:
     """VGG-16, configuration D of Simonyan and Zisserman, ImageNet 224x224."""
     return Convolutional(_plan(VGG16_PLAN), _fully_connected((25088, 4096, 4096, 1000)))
+
+
+def vgg19() -> nn.Module:
+    """VGG-19, configuration E of Simonyan and Zisserman, ImageNet 224x224."""
+    return Convolutional(_plan(VGG19_PLAN), _fully_connected((25088, 4096, 4096, 1000)))
 
 
 class DepthwiseSeparable(nn.Module):

@@ -118,6 +118,11 @@ _ENTRIES: Final = (
         "Configuration D.",
     ),
     ZooEntry(
+        "vgg19", "VGG-19", "convolutional:vgg19", IMAGENET,
+        _torchvision("VGG19_Weights.IMAGENET1K_V1", 19.632, 143_667_240),
+        "Configuration E.",
+    ),
+    ZooEntry(
         "resnet11", "ResNet-11, CIFAR-10", "residual:resnet11", CIFAR,
         (
             _p("layers", 11, 0.0, "ResNet11", "lee_2020", "the network's name"),
