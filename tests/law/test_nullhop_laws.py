@@ -19,7 +19,7 @@ from tospike.machines import MachineRun, Workload, simulate
 from tospike.machines.nullhop import decode, decode_rows, encode, encode_rows, kernels
 from tospike.machines.nullhop import reference as slow
 from tospike.machines.nullhop.codec import encoded_bits
-from tospike.machines.nullhop.memory import bandwidth, commands
+from tospike.machines.dram.streams import bandwidth, commands
 from tospike.network import Layer, Network
 from tospike.network.network import INPUT, Edge, Origin
 

@@ -264,7 +264,9 @@ COMPLETE = tuple(name for name in ALL if priceable(everything(), name))
 def test_all_but_the_aggregated_and_narrow_technologies_price_every_action() -> None:
     own_equations_only = {name for name in ALL if name.startswith(("lemaire_", "davidson_"))}
     own_equations_only |= {"yan_2026_22nm", "shen_2024_bit_budget"}
-    assert set(ALL) - set(COMPLETE) == {"seneca_22nm", "yan_2024_22nm"} | own_equations_only
+    own_machines_only = {"loihi_14nm", "seneca_22nm_instructions"}
+    narrow = {"seneca_22nm", "yan_2024_22nm"} | own_equations_only | own_machines_only
+    assert set(ALL) - set(COMPLETE) == narrow
 
 
 @pytest.mark.parametrize("name", COMPLETE)
@@ -282,10 +284,13 @@ def test_cost_is_the_sum_of_its_parts_inside_its_range(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPLETE)
 def test_a_gated_action_costs_the_gated_fraction(name: str) -> None:
+    """0.55: PE data gating saves 45 % (Eyeriss, as Dampfhoffer 2022, III-B1, reads it); 0.22 if
+    these are of the whole PE power, with the 57.5 % zeros of AlexNet: 1 - 0.45 / 0.575."""
+    fraction = 0.22 if name == "eyeriss_2017_65nm" else 0.55
     for component, action in (("alu", "mac"), ("register", "read"), ("sram", "write")):
         full = ActionCounts((count("l", component, action, "none", 1, bits=8),))
         gated = ActionCounts((count("l", component, f"{action}_gated", "none", 1, bits=8),))
-        assert price(gated, name).energy == approx(0.55 * price(full, name).energy)
+        assert price(gated, name).energy == approx(fraction * price(full, name).energy)
 
 
 def test_technologies_agree_where_they_print_the_same_thing() -> None:

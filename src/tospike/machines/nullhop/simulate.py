@@ -24,7 +24,7 @@ from tospike.machines.nullhop.activity import (
 from tospike.machines.nullhop.chip import Chip, read_chip
 from tospike.machines.nullhop.count import Tally, counts_of
 from tospike.machines.nullhop.mapping import Plan, plan_network
-from tospike.machines.nullhop.memory import bandwidth, commands
+from tospike.machines.dram.streams import bandwidth, commands
 from tospike.machines.record import LayerRun, MachineRun, Traffic, Workload
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tospike.machines.dram import DramRun, DramSystem, simulate
+from tospike.machines.dram.record import DramRun, DramSystem
+from tospike.machines.dram.simulate import simulate
 from tospike.technology.dram import DramCommands
 
 #: bursts that are simulated; longer streams are scaled from them
