@@ -131,11 +131,14 @@ def test_an_empty_batch_is_an_empty_result() -> None:
 
 TABLE = Costs(
     {
-        kind: EventCost(10.0, 1.0, 2.0, ((1000.0, 0.5), (100000.0, 1.5)))
+        kind: EventCost(4.0, 6.0, 1.0, 2.0, ((1000.0, 0.5), (100000.0, 1.5)))
         for kind in ("spikes", "int16", "values", "grouped")
     },
+    place=1.0,
+    place_vector=0.5,
     block=20.0,
     product=3.0,
+    stream=0.5,
     machine="a table made up",
 )
 
@@ -153,7 +156,7 @@ def test_the_path_is_the_cheaper_one_of_the_table() -> None:
             found.operations[name].flat, found.event_driven[name].flat, strict=True
         ):
             rows = operations / outputs
-            event_ns = TABLE.event_ns(packed, kind_of(packed, True), rows)
+            event_ns = TABLE.event_ns(packed, kind_of(packed, True), rows, 12)
             # 12 steps of one sample are a call; 12 places of the linear layer are two blocks
             cheaper = event_ns <= TABLE.dense_ns(packed, 12)
             assert bool(event) == cheaper
@@ -167,15 +170,45 @@ def test_the_table_by_hand() -> None:
     packed = next(op.synapses for op in engine.plan.operations if op.synapses)
     assert packed.rows.nbytes == 2592
     vector = 0.5 + math.log2(2.592) / math.log2(100)
+    touched = 36 * (1 - math.exp(-100 / 36))
     assert TABLE.event_ns(packed, "spikes", 100) == pytest.approx(
-        36 * (10 + 3) + 100 * (2 + 3 * vector)
+        36 * 4 + touched * (6 + 3) + 100 * (2 + 3 * vector)
     )
-    assert TABLE.dense_ns(packed) == pytest.approx(2 * 6 * (20 + 3 * 27))
+    dense = 36 * (1 + 0.5 * 2.5) + 2 * 6 * (20 + 3 * 27)
+    assert TABLE.dense_ns(packed) == pytest.approx(dense)
     linear = [op.synapses for op in engine.plan.operations if op.synapses][-1]
-    assert TABLE.dense_ns(linear, 1) == pytest.approx(1 * (20 + 3 * 180))
-    assert TABLE.dense_ns(linear, 9) == pytest.approx(2 / 9 * (20 + 3 * 180))
-    limit = TABLE.limit(packed, "spikes")
-    assert limit == 20 * math.floor((1212 - 468) / (2 + 3 * vector))
+    assert TABLE.dense_ns(linear, 1) == pytest.approx(1 + 0.5 * 7 / 8 + 20 + 3 * 180)
+    assert TABLE.dense_ns(linear, 9) == pytest.approx(1 + 3.5 / 8 + 2 / 9 * (20 + 3 * 180))
+    # n events cost no more than the dense path; n + 1 do
+    n = TABLE.limit(packed, "spikes") // 20
+    reached = [36 * 4 + 36 * 9 * (1 - math.exp(-k / 36)) + k * (2 + 3 * vector) for k in (n, n + 1)]
+    assert reached[0] <= dense < reached[1]
+
+
+def test_weights_beyond_the_cache_by_hand() -> None:
+    """1000 inputs and 200 outputs: 800 000 bytes in blocks of 64 channels, 256 000 bytes; dense 13
+    panels of 64 000 bytes, of which 327 680 lie in the second cache.
+    """
+    weight = np.zeros((200, 1000), np.float32)
+    nodes = (
+        population("relay", INPUT, (1000,)),
+        Synapses("linear", ("relay",), "linear", weight, (1000,), (200,)),
+    )
+    engine = SpikingEngine(SpikingNetwork((1000,), nodes, False), costs=TABLE)
+    packed = next(op.synapses for op in engine.plan.operations if op.synapses)
+    assert (packed.rows.nbytes, packed.block, packed.blocks) == (800000, 64, 4)
+    # 25 vectors; beyond 100 000 bytes the table says 1.5 ns
+    alone = 4 + (6 + 25) * (1 - math.exp(-100)) + 100 * (2 + 25 * 1.5)
+    assert TABLE.event_ns(packed, "spikes", 100, 1) == pytest.approx(alone)
+    table = replace(
+        TABLE, events={"spikes": EventCost(4.0, 6.0, 1.0, 2.0, ((256000.0, 0.5), (800000.0, 1.5)))}
+    )
+    # with 40 slots each of the 1000 rows comes from afar once, 25 in every slot
+    shared = 4 + (6 + 25) * (1 - math.exp(-100)) + 100 * (2 + 25 * 0.5) + 25 * 25 * 1.0
+    assert table.event_ns(packed, "spikes", 100, 40) == pytest.approx(shared)
+    fetched = 0.5 * (13 * 64000 - 327680)
+    assert TABLE.dense_ns(packed, 6) == pytest.approx(13.5 + (13 * 3020 + fetched) / 6)
+    assert TABLE.dense_ns(packed, 60) == pytest.approx(13.5 + (130 * 3020 + 2 * fetched) / 60)
 
 
 def test_calibration_measures_this_machine(tmp_path: Path) -> None:
@@ -184,9 +217,11 @@ def test_calibration_measures_this_machine(tmp_path: Path) -> None:
     assert measured.machine == costing.fingerprint()
     assert measured.product > 0
     for cost in measured.events.values():
+        assert cost.idle > 0
         assert cost.place > 0
         assert all(ns >= 0 for _, ns in cost.row_vector)
-        assert cost.nanoseconds(1, 8, 1e6, 1) > 0
+        assert cost.touched(1, 8) > 0
+        assert cost.row + cost.vector(1e6) > 0
     path = costing.save(measured, tmp_path / "sub" / "costs.json")
     assert costing.load(path) == measured
     assert [one.name for one in path.parent.iterdir()] == ["costs.json"]

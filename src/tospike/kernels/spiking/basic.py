@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from tospike.kernels.delta.intrinsics import carray, pointer
-from tospike.kernels.spiking.intrinsics import count_bits
+from tospike.kernels.spiking.intrinsics import active_16, count_bits, lowest_bit
 from tospike.kernels.spiking.places import BITS, Frame, Place
 
 _F32, _F64, _I32, _I64, _U8 = (
@@ -61,15 +61,26 @@ def copy_input(row, frame, t, n):  # type: ignore[no-untyped-def]
     sample = frame[FIRST_SAMPLE] + n
     if not row[IN_CONSTANT]:
         sample += (frame[FIRST_STEP] + t) * frame[ALL_SAMPLES]
-    values = carray(pointer(frame[INPUT] + 4 * sample * places * channels, _F32), places * channels)
+    from_, size = frame[INPUT] + 4 * sample * places * channels, places * channels
+    values = carray(pointer(from_, _F32), size)
     slot = n if row[IN_CONSTANT] else t * frame[SAMPLES] + n
     out = carray(pointer(row[OUT] + slot * row[OUT_BYTES], _F32), places * stride)
-    bad = 0
-    for c in range(channels):
-        for p in range(places):
-            value = values[c * places + p]
+    out[:] = 0
+    bad = i = c = 0
+    end = places
+    while i < size:
+        # what lies behind the caller's values may not be read
+        active = active_16(from_ + 4 * i) if i + 16 <= size else (1 << (size - i)) - 1
+        while active != 0:
+            k = i + lowest_bit(active)
+            active &= active - 1
+            while k >= end:
+                c += 1
+                end += places
+            value = values[k]
             bad += not (abs(value) <= np.float32(3.4028235e38))
-            out[p * stride + c] = value
+            out[(k - end + places) * stride + c] = value
+        i += 16
     if bad:
         frame[BAD] = 1
 
@@ -87,6 +98,14 @@ def count(row, frame, t, n):  # type: ignore[no-untyped-def]
 
 
 @_njit
+def _pool_pairs(bits, out, first, width, q, count):  # type: ignore[no-untyped-def]
+    """A row of windows of 2 x 2 side by side, one word per place."""
+    upper, lower, to = bits[first:], bits[first + width :], out[q:]
+    for x in range(count):
+        to[x] = upper[2 * x] | upper[2 * x + 1] | lower[2 * x] | lower[2 * x + 1]
+
+
+@_njit
 def pool_bits(row, frame, t, n):  # type: ignore[no-untyped-def]
     """Max-pooling of spikes: OR over the window."""
     words, width, height, out_width = row[WORDS], row[W], row[H], row[W_OUT]
@@ -95,6 +114,11 @@ def pool_bits(row, frame, t, n):  # type: ignore[no-untyped-def]
     out = carray(pointer(row[OUT] + slot * row[OUT_BYTES], _I64), places * words)
     high, wide, down, right = row[KH], row[KW], row[SY], row[SX]
     y0, left, q = -row[PY], -row[PX], 0
+    if words == 1 and high == wide == right == 2 and left == 0 and 2 * out_width <= width:
+        while q < places and y0 >= 0 and y0 + 2 <= height:
+            _pool_pairs(bits, out, y0 * width, width, q, out_width)
+            q += out_width
+            y0 += down
     while q < places:
         top, bottom = max(y0, 0), min(y0 + high, height)
         x0 = left

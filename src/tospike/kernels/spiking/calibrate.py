@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from tospike.kernels.spiking.costs import Costs, EventCost, fingerprint, save
 from tospike.kernels.spiking.execute import execute, unit_address
+from tospike.kernels.spiking.intrinsics import PIXELS, UNIT_PIXELS
+from tospike.kernels.spiking.packed import BLOCK_BYTES
 from tospike.kernels.spiking.places import MULTIPLY, PREPARE, SLOTS, SYNAPSES, Frame
 from tospike.kernels.spiking.plan import plan
 from tospike.kernels.spiking.record import INPUT, Node, Population, SpikingNetwork, Synapses
@@ -19,14 +22,15 @@ from tospike.kernels.spiking.workspace import Workspace
 _WIDE = ((12, 64), (96, 64), (900, 64))
 _NARROW = (12, 16)
 _SIDE = 8
-#: share of active inputs that is timed, beside none
-_DENSITY = 0.5
+#: share of active inputs that is timed, beside none and _FEW per place
+_DENSITY, _FEW = 0.5, 6
+_STEPS = 4
 _EVENT, _DENSE = 1 << 62, -1
 _ROUNDS = 3
 
 
 class _Layer:
-    """One convolution without neurons, ready to be timed."""
+    """One convolution with neurons behind it, ready to be timed."""
 
     def __init__(self, inputs: int, outputs: int, kind: str, groups: int = 1) -> None:
         rng = np.random.default_rng(0)
@@ -42,7 +46,8 @@ class _Layer:
             scale=np.ones(outputs, np.float32) if exact else None, stride=(1, 1), padding=(1, 1),
             dilation=(1, 1), groups=groups,
         )  # fmt: skip
-        nodes: tuple[Node, ...] = (node,) if kind == "values" else (relay, node)
+        behind = Population("behind", ("layer",), tuple(node.out_shape), one, one, one, zero)
+        nodes: tuple[Node, ...] = (node, behind) if kind == "values" else (relay, node, behind)
         self._plan = plan(SpikingNetwork(shape, nodes, constant_input=False))
         packed = next(op.synapses for op in self._plan.operations if op.synapses is not None)
         self.packed = packed
@@ -50,24 +55,27 @@ class _Layer:
         self.vectors = packed.lanes * packed.rows.itemsize / 32
         self._random = rng
 
-    def seconds(self, density: float, limit: int) -> tuple[float, float]:
-        """(shortest time of the layer alone, rows that its events reach)."""
+    def seconds(
+        self, density: float, limit: int, parts: tuple[int, ...] = (PREPARE, MULTIPLY, SYNAPSES)
+    ) -> tuple[float, float]:
+        """(shortest time of these parts in one slot of the layer, rows that its events reach)."""
         limits = {"layer": np.full(SLOTS, limit)}
-        space = Workspace(self._plan, limits, steps=1, samples=1, threads=1)
+        space = Workspace(self._plan, limits, steps=_STEPS, samples=1, threads=1)
         inputs = self.packed.geometry.channels
-        x = (self._random.random((inputs, _SIDE, _SIDE)) < density).astype(np.float32)
-        statistics, paths = np.zeros(4, np.int64), np.zeros(4, np.uint8)
-        out = np.zeros(self.packed.geometry.outputs * self.places)
+        x = (self._random.random((_STEPS, inputs, _SIDE, _SIDE)) < density).astype(np.float32)
+        statistics = np.zeros((4, _STEPS), np.int64)
+        paths = np.zeros((4, _STEPS), np.uint8)
+        out = np.zeros(_STEPS * self.packed.geometry.outputs * self.places)
         frame = np.zeros(len(Frame), np.int64)
         addresses = tuple(a.ctypes.data for a in (x, out, statistics, paths))
         # in the order of Frame
-        frame[:] = (1, 1, 1, 1, 0, 0, *addresses, 0, 1, 1, 0, 1)
+        frame[:] = (_STEPS, 1, _STEPS, 1, 0, 0, *addresses, 0, 1, 1, 0, 1)
         execute(space.table, frame, 0, unit_address())
-        kinds = [op.kind in (PREPARE, MULTIPLY, SYNAPSES) for op in self._plan.operations]
+        kinds = [op.kind in parts for op in self._plan.operations]
         table = np.ascontiguousarray(space.table[kinds])
         unit = unit_address()
-        shortest = _shortest(lambda: execute(table, frame, 0, unit))
-        operations = int(statistics[len(self._plan.populations)])
+        shortest = _shortest(lambda: execute(table, frame, 0, unit)) / _STEPS
+        operations = int(statistics[len(self._plan.populations)].sum()) / _STEPS
         outputs = self.packed.geometry.outputs // self.packed.geometry.groups
         return shortest, operations / outputs
 
@@ -84,43 +92,84 @@ def _shortest(work: Callable[[], object], budget: float = 0.01) -> float:
     return best
 
 
-def _measured(layers: list[_Layer]) -> list[tuple[float, float]]:
-    """Nanoseconds (per idle place, per row) of every layer; in turns, as machines have moods."""
-    idle, busy, rows = [math.inf] * len(layers), [math.inf] * len(layers), [1.0] * len(layers)
+@dataclass(frozen=True)
+class _Found:
+    """Nanoseconds per place, per place with events, per row."""
+
+    idle: float
+    place: float
+    row: float
+
+
+def _measured(layers: list[_Layer]) -> list[_Found]:
+    """Of every layer, from no, few and many events; in turns, as machines have moods."""
+    # (seconds, rows) of the fastest round: every round draws other events, but about as many
+    found = [[(math.inf, 0.0)] * 3 for _ in layers]
     for _ in range(_ROUNDS):
-        for k, layer in enumerate(layers):
-            idle[k] = min(idle[k], layer.seconds(0.0, _EVENT)[0])
-            # every round draws other events, but about as many
-            seconds, reached = layer.seconds(_DENSITY, _EVENT)
-            if seconds < busy[k]:
-                busy[k], rows[k] = seconds, reached
-    return [
-        (1e9 * nothing / layer.places, max(0.0, 1e9 * (something - nothing) / reached))
-        for layer, nothing, something, reached in zip(layers, idle, busy, rows, strict=True)
-    ]
+        for layer, best in zip(layers, found, strict=True):
+            inputs = layer.packed.panels.shape[1]
+            for k, density in enumerate((0.0, min(_DENSITY / 2, _FEW / inputs), _DENSITY)):
+                best[k] = min(best[k], layer.seconds(density, _EVENT))
+    costs = []
+    for layer, ((idle, _), (few, some), (many, rows)) in zip(layers, found, strict=True):
+        row = max(0.0, many - few) / (rows - some)
+        touched = -layer.places * math.expm1(-some / layer.places)
+        place = max(0.0, few - idle - some * row) / touched
+        costs.append(_Found(1e9 * idle / layer.places, 1e9 * place, 1e9 * row))
+    return costs
 
 
 def _event_cost(kind: str) -> EventCost:
     layers = [_Layer(*size, kind) for size in (_NARROW, *_WIDE)]
     found = _measured(layers)
     narrow, apart = layers[0].vectors, layers[1].vectors - layers[0].vectors
-    place_vector = max(0.0, (found[1][0] - found[0][0]) / apart)
-    row_vector = max(0.0, (found[1][1] - found[0][1]) / apart)
-    row = max(0.0, found[0][1] - row_vector * narrow)
+    place_vector = max(0.0, (found[1].place - found[0].place) / apart)
+    row_vector = max(0.0, (found[1].row - found[0].row) / apart)
+    row = max(0.0, found[0].row - row_vector * narrow)
     table = tuple(
-        (float(layer.packed.rows.nbytes), max(0.0, per_row - row) / layer.vectors)
-        for layer, (_, per_row) in zip(layers[1:], found[1:], strict=True)
+        (float(layer.packed.rows.nbytes), max(0.0, one.row - row) / layer.vectors)
+        for layer, one in zip(layers[1:], found[1:], strict=True)
     )
-    return EventCost(max(0.0, found[0][0] - place_vector * narrow), place_vector, row, table)
+    place = max(0.0, found[0].place - place_vector * narrow)
+    return EventCost(found[0].idle, place, place_vector, row, table)
 
 
 def _grouped_cost() -> EventCost:
     """Depthwise, and 16 outputs per group; here a vector is 8 of them."""
     layers = [_Layer(16, 16 * outputs, "spikes", groups=16) for outputs in (1, 16)]
-    (idle, narrow), (_, wide) = _measured(layers)
+    one, other = _measured(layers)
     few, many = (layer.vectors for layer in layers)
-    vector = max(0.0, (wide - narrow) / (many - few))
-    return EventCost(idle, 0.0, max(0.0, narrow - vector * few), ((1.0, vector),))
+    vector = max(0.0, (other.row - one.row) / (many - few))
+    row = max(0.0, one.row - vector * few)
+    return EventCost(one.idle, one.place, 0.0, row, ((1.0, vector),))
+
+
+def _dense_cost() -> dict[str, float]:
+    """Of the places, of products with weights in the first caches, and what those beyond add."""
+    layers = [_Layer(*size, "spikes") for size in (_NARROW, *_WIDE)]
+
+    def shortest(layer: _Layer, *parts: int) -> float:
+        return 1e9 * min(layer.seconds(_DENSITY, _DENSE, parts)[0] for _ in range(_ROUNDS))
+
+    narrow, wide = (shortest(layer, PREPARE, SYNAPSES) / layer.places for layer in layers[:2])
+    place_vector = max(0.0, wide - narrow) / (layers[1].vectors - layers[0].vectors)
+    blocks = []
+    for layer in layers[1:]:
+        panels, inputs = layer.packed.panels.shape[:2]
+        blocks.append((shortest(layer, MULTIPLY) * PIXELS / (panels * layer.places), inputs))
+    (small, few), (large, many), (all_, most) = blocks
+    product = max(0.0, (large - small) / (many - few))
+    block = max(0.0, small - product * few)
+    # more than expected, over the bytes that a block of places has to fetch
+    weights = layers[-1].packed.panels
+    fetched = (weights.nbytes - BLOCK_BYTES) / len(weights) * PIXELS / UNIT_PIXELS
+    return {
+        "place": max(0.0, narrow - place_vector * layers[0].vectors),
+        "place_vector": place_vector,
+        "block": block,
+        "product": product,
+        "stream": max(0.0, all_ - block - product * most) / fetched,
+    }
 
 
 def calibrate(*, keep: bool = True) -> Costs:
@@ -130,15 +179,7 @@ def calibrate(*, keep: bool = True) -> Costs:
     """
     events = {kind: _event_cost(kind) for kind in ("spikes", "int16", "values")}
     events["grouped"] = _grouped_cost()
-    dense = []
-    for size in _WIDE[:2]:
-        layer = _Layer(*size, "spikes")
-        seconds = min(layer.seconds(_DENSITY, _DENSE)[0] for _ in range(_ROUNDS))
-        panels, inputs = layer.packed.panels.shape[:2]
-        dense.append((1e9 * seconds / (panels * layer.places / 6), inputs))
-    (small, few), (large, many) = dense
-    product = max(0.0, (large - small) / (many - few))
-    costs = Costs(events, max(0.0, small - product * few), product, fingerprint())
+    costs = Costs(events, **_dense_cost(), machine=fingerprint())
     if keep:
         save(costs)
     return costs

@@ -3,16 +3,26 @@
 A layer of P output places, with weight rows of ``vectors`` 32-byte vectors, whose active inputs
 reach R rows in a step, takes
 
-    event   P (place + place_vector vectors) + R (row + row_vector(bytes) vectors)
-    dense   blocks (block + product K)                 blocks of 6 places and 16 outputs, K inputs
+    event   P idle + touched (place + place_vector vectors)
+            + R row + vectors (R near + min(R, K / slots) (far - near))
+    dense   P (place + place_vector vectors) + blocks (block + product K)
+            + stream (bytes beyond the second cache) units
 
-The places of all slots (samples x steps) of a call fill the blocks together, so the dense path of a
-linear layer, which has one place per slot, is cheap only if several slots take it; the costs of a
-slot are those if all slots of the call go the same way. Times are in
-nanoseconds; K = inputs of an output. The constants come from :func:`calibrate`, which times the
-very kernels; ``row_vector`` depends on how far from the processor the weights lie, and is
-interpolated over the logarithm of their size. The engine takes the smaller of the two for every
-layer, step and sample. The neurons behind cost the same on both ways.
+Event path: ``touched`` of the P places get an event, P (1 - exp(-R / P)) of them if the events lie
+anywhere; those in clusters reach fewer. The cost of a vector depends on how far from the processor
+the weights lie, and is interpolated over the logarithm of their size: ``near`` is that of a block
+of channels, which the kernels finish for all places before the next one begins, ``far`` that of all
+weights, from where each of the K rows has to come once per call of ``slots`` slots.
+
+Dense path: blocks of 6 places and 16 outputs, K inputs; the weights are read once per unit of 48
+places. The places of all slots (samples x steps) of a call fill the blocks together, so the dense
+path of a linear layer, which has one place per slot, is cheap only if several slots take it; the
+costs of a slot are those if all slots of the call go the same way.
+
+Times are in nanoseconds. The constants come from :func:`calibrate`, which times the very kernels.
+The engine takes the smaller of the two for every layer, step and sample. The costs of places
+include those of the neurons behind them, soft reset and the first steps of a run, where the event
+path computes neurons without events only once.
 """
 
 from __future__ import annotations
@@ -31,65 +41,89 @@ import llvmlite
 import numba
 
 from tospike.errors import DataError
-from tospike.kernels.spiking.packed import PackedSynapses
+from tospike.kernels.spiking.intrinsics import PIXELS, UNIT_PIXELS
+from tospike.kernels.spiking.packed import BLOCK_BYTES, PackedSynapses
 from tospike.kernels.spiking.places import INT16
 
-#: places of a block of the dense path
-_PLACES = 6
 #: outputs that are never reached, for a layer that is event-driven at any number of rows
 ALWAYS = 1 << 62
 
 
 @dataclass(frozen=True)
 class EventCost:
-    """Nanoseconds of the event path: per output place, per row, per vector of a row.
+    """Nanoseconds of the event path: per output place, per place with events, per row of weights.
 
-    row_vector : (bytes of all rows, ns per vector), by size.
+    place_vector, row_vector : more for each vector of the outputs; the latter as (bytes of the
+        weights, ns), by size.
     """
 
+    idle: float
     place: float
     place_vector: float
     row: float
     row_vector: tuple[tuple[float, float], ...]
 
-    def nanoseconds(self, places: int, vectors: float, size: float, rows: float) -> float:
-        """A layer of ``places`` whose rows of ``vectors`` fill ``size`` bytes, ``rows`` of them."""
-        per_row = self.row + _between(self.row_vector, size) * vectors
-        return places * (self.place + self.place_vector * vectors) + rows * per_row
+    def vector(self, size: float) -> float:
+        """To add a vector of weights of ``size`` bytes in all."""
+        return _between(self.row_vector, size)
+
+    def touched(self, touched: float, vectors: float) -> float:
+        """Of ``touched`` places with events, without their rows."""
+        return touched * (self.place + self.place_vector * vectors)
 
 
 @dataclass(frozen=True)
 class Costs:
     """Costs of one machine. ``events``: by kind of rows, "spikes", "int16", "values", "grouped".
 
-    block, product : ns of the dense path, see above. machine : :func:`fingerprint`.
+    place, place_vector, block, product, stream : ns of the dense path, see above. machine :
+        :func:`fingerprint`.
     """
 
     events: Mapping[str, EventCost]
+    place: float
+    place_vector: float
     block: float
     product: float
+    stream: float
     machine: str
 
-    def event_ns(self, packed: PackedSynapses, kind: str, rows: float) -> float:
-        """Event path of one step of a layer with ``rows`` rows to add."""
-        vectors = packed.lanes * int(packed.rows.itemsize) / 32
-        places = math.prod(packed.geometry.out_size)
-        return self.events[kind].nanoseconds(places, vectors, packed.rows.nbytes, rows)
+    def event_ns(self, packed: PackedSynapses, kind: str, rows: float, slots: int = 1) -> float:
+        """Event path of one slot of a layer with ``rows`` rows to add, if ``slots`` are like it."""
+        cost, places = self.events[kind], math.prod(packed.geometry.out_size)
+        vectors, size = packed.lanes * int(packed.rows.itemsize) / 32, int(packed.rows.nbytes)
+        touched = -places * math.expm1(-rows / places)
+        near, far = cost.vector(packed.near_bytes(slots)), cost.vector(size)
+        fetched = min(rows, len(packed.rows) / slots)
+        added = rows * cost.row + vectors * (rows * near + fetched * (far - near))
+        return float(places * cost.idle + cost.touched(touched, vectors) + added)
 
     def dense_ns(self, packed: PackedSynapses, slots: int = 1) -> float:
         """Dense path of one slot of a layer, when ``slots`` of them take it."""
         panels, inputs = packed.panels.shape[:2]
-        blocks = panels * math.ceil(slots * math.prod(packed.geometry.out_size) / _PLACES)
-        return float(blocks * (self.block + self.product * inputs) / slots)
+        places = slots * math.prod(packed.geometry.out_size)
+        blocks, units = panels * math.ceil(places / PIXELS), math.ceil(places / UNIT_PIXELS)
+        beyond = units * max(0, packed.panels.nbytes - BLOCK_BYTES)
+        multiplied = blocks * (self.block + self.product * inputs) + self.stream * beyond
+        floats = packed.geometry.outputs / 8
+        return float(places * (self.place + self.place_vector * floats) + multiplied) / slots
 
     def limit(self, packed: PackedSynapses, kind: str, slots: int = 1) -> int:
         """Synaptic operations of a slot up to which the event path is not slower."""
-        nothing, dense = self.event_ns(packed, kind, 0), self.dense_ns(packed, slots)
-        per_row = self.event_ns(packed, kind, 1) - nothing
-        if per_row <= 0:
-            return ALWAYS if nothing <= dense else -1
-        outputs = packed.geometry.outputs // packed.geometry.groups
-        return math.floor((dense - nothing) / per_row) * outputs if nothing <= dense else -1
+        g, dense = packed.geometry, self.dense_ns(packed, slots)
+        none, all_ = 0, math.prod(g.out_size) * g.taps * g.channels // g.groups
+        if self.event_ns(packed, kind, none, slots) > dense:
+            return -1
+        if self.event_ns(packed, kind, all_, slots) <= dense:
+            return ALWAYS
+        # the cost grows with the rows: they are the last below the dense path
+        while all_ - none > 1:
+            middle = (none + all_) // 2
+            if self.event_ns(packed, kind, middle, slots) <= dense:
+                none = middle
+            else:
+                all_ = middle
+        return none * (g.outputs // g.groups)
 
 
 def kind_of(packed: PackedSynapses, spikes: bool) -> str:
@@ -130,21 +164,27 @@ def fingerprint() -> str:
 #: measured by :func:`calibrate` on an AMD EPYC (Zen 3, AVX2, 32 KiB L1d, 512 KiB L2)
 DEFAULT = Costs(
     {
-        "spikes": EventCost(64.0, 0.33, 0.5, ((27648, 0.20), (221184, 0.40), (2073600, 0.80))),
-        "int16": EventCost(64.0, 1.10, 0.5, ((13824, 0.22), (110592, 0.42), (1036800, 0.80))),
-        "values": EventCost(80.0, 0.30, 0.8, ((27648, 0.20), (221184, 0.36), (2073600, 0.90))),
-        "grouped": EventCost(87.0, 0.0, 6.4, ((1, 9.0),)),
+        "spikes": EventCost(8.0, 42.0, 1.9, 0.75, ((27648, 0.12), (221184, 0.34), (2073600, 0.8))),
+        "int16": EventCost(8.0, 45.0, 2.8, 0.4, ((13824, 0.16), (110592, 0.42), (1036800, 0.8))),
+        "values": EventCost(8.7, 44.0, 1.9, 1.45, ((27648, 0.11), (221184, 0.32), (2073600, 0.8))),
+        "grouped": EventCost(8.0, 70.0, 0.0, 5.9, ((1, 8.5),)),
     },
-    block=50.0,
-    product=2.06,
+    place=33.0,
+    place_vector=1.0,
+    block=22.5,
+    product=1.93,
+    stream=0.008,
     machine="AMD EPYC 7003 (Zen 3)",
 )
 
 
 def cache_file() -> Path:
-    """Where :func:`calibrate` keeps its result: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Where :func:`calibrate` keeps its result: ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    The number is that of the cost model.
+    """
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "tospike" / "spiking_costs.json"
+    return Path(root) / "tospike" / "spiking_costs_2.json"
 
 
 def load(path: Path | None = None) -> Costs:
@@ -190,14 +230,19 @@ def _from_json(saved: dict[str, object]) -> Costs:
         raise ValueError("the event costs are not those of the four kinds of rows")
     found = {
         kind: EventCost(
-            _number(one["place"]), _number(one["place_vector"]), _number(one["row"]),
+            _number(one["idle"]), _number(one["place"]), _number(one["place_vector"]),
+            _number(one["row"]),
             tuple((_number(size), _number(ns)) for size, ns in one["row_vector"]),
         )
         for kind, one in events.items()
     }  # fmt: skip
     if not all(one.row_vector for one in found.values()):
         raise ValueError("row_vector is empty")
-    return Costs(found, _number(saved["block"]), _number(saved["product"]), str(saved["machine"]))
+    dense = {
+        name: _number(saved[name])
+        for name in ("place", "place_vector", "block", "product", "stream")
+    }
+    return Costs(found, **dense, machine=str(saved["machine"]))
 
 
 def _number(value: object) -> float:

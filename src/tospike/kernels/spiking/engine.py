@@ -30,6 +30,8 @@ POLICIES: tuple[Policy, ...] = ("calibrated", "event", "dense")
 
 #: bytes of all buffers beyond which fewer are taken
 _ROOM = 1 << 27
+#: slots that a layer works through before the next one begins, and more as long as all lie near
+_FEW, _NEAR = 16, 1 << 18
 
 _BAD = int(Frame.BAD)
 
@@ -143,12 +145,13 @@ class SpikingEngine:
         self.policy = policy
         self.costs = load() if costs is None else costs
         self._plan = plan(network)
-        self._limits = self._make_limits()
         self._shapes = {
             op.neurons.name: op.neurons.shape for op in self._plan.operations if op.neurons
         }
         # computed once, as a small network takes no longer than this would in every call
-        self._slots = max(1, min(SLOTS, _ROOM // max(1, bytes_per_slot(self._plan))))
+        size = max(1, bytes_per_slot(self._plan))
+        self._slots = max(1, min(SLOTS, max(_FEW, _NEAR // size), _ROOM // size))
+        self._limits = self._make_limits()
         self._names = (*self._plan.populations, *self._plan.synapses)
         self._size = math.prod(self._plan.output_shape)
         self._constant = tuple(self._names.index(name) for name in self._plan.constant)
@@ -164,7 +167,7 @@ class SpikingEngine:
             name: np.array(
                 [
                     self.costs.limit(op.synapses, kind_of(op.synapses, op.input.kind == BITS), n)
-                    for n in range(1, SLOTS + 1)
+                    for n in (*range(1, self._slots), *[self._slots] * (SLOTS + 1 - self._slots))
                 ]
             )
             for name, op in layers.items()

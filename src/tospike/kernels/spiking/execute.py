@@ -16,8 +16,8 @@ from tospike.kernels.delta.atomics import give_way, load, store, take
 from tospike.kernels.delta.intrinsics import carray, pointer
 from tospike.kernels.spiking import basic
 from tospike.kernels.spiking.basic import IN_CONSTANT, P_OUT, SAMPLES, STEPS
-from tospike.kernels.spiking.intrinsics import call, increment
-from tospike.kernels.spiking.neurons import fire_places, fused_places, synapse_places
+from tospike.kernels.spiking.intrinsics import UNIT_PIXELS, call, increment
+from tospike.kernels.spiking.neurons import blocks_of, fire_places, fused_places, synapse_places
 from tospike.kernels.spiking.places import (
     ADD,
     COPY_INPUT,
@@ -34,11 +34,11 @@ from tospike.kernels.spiking.places import (
     Frame,
     Place,
 )
-from tospike.kernels.spiking.synapses import UNIT_PIXELS, dense_slots, multiply_pixels, prepare
+from tospike.kernels.spiking.synapses import dense_slots, multiply_pixels, prepare
 
-KIND, CONSTANT, FIRES, SCRATCH, SCRATCH_BYTES = (
-    int(Place.KIND), int(Place.CONSTANT), int(Place.FIRES), int(Place.SCRATCH),
-    int(Place.SCRATCH_BYTES),
+KIND, CONSTANT, FIRES, PARTS, SCRATCH, SCRATCH_BYTES = (
+    int(Place.KIND), int(Place.CONSTANT), int(Place.FIRES), int(Place.PARTS),
+    int(Place.SCRATCH), int(Place.SCRATCH_BYTES),
 )  # fmt: skip
 BAD, SKIP_CONSTANT = int(Frame.BAD), int(Frame.SKIP_CONSTANT)
 
@@ -47,8 +47,6 @@ BAD, SKIP_CONSTANT = int(Frame.BAD), int(Frame.SKIP_CONSTANT)
 #: but the last two.
 GENERATION, NEXT, LIMIT, DONE, OPERATION, FIRST = (64 * k for k in range(6))
 CONTROL_WORDS = 6 * 8
-#: parts into which the places of a sample are cut for threads
-PARTS = 8
 _PATIENCE = 1000
 _I64 = np.int64(0)
 _ROW, _FRAME = len(Place), len(Frame)
@@ -63,7 +61,8 @@ def units(row, frame):  # type: ignore[no-untyped-def]
     """Units of an operation that can run at the same time."""
     kind = row[KIND]
     if kind in (SYNAPSES, FIRE):
-        return frame[SAMPLES] * min(PARTS, row[P_OUT])
+        # block by block, so that the weights of one meet all samples and places
+        return max(1, blocks_of(row, frame)) * frame[SAMPLES] * row[PARTS]
     if kind == MULTIPLY:
         return -(-dense_slots(row, frame) * row[P_OUT] // UNIT_PIXELS)
     if kind == OUTPUT or row[IN_CONSTANT]:
@@ -77,15 +76,16 @@ def run_unit(row_at, frame_at, unit, thread):  # type: ignore[no-untyped-def]
     kind, samples = row[KIND], frame[SAMPLES]
     scratch = row[SCRATCH] + thread * row[SCRATCH_BYTES]
     if kind in (SYNAPSES, FIRE):
-        parts = min(PARTS, row[P_OUT])
-        n, part = unit // parts, unit % parts
+        parts = row[PARTS]
+        n, part = unit // parts % samples, unit % parts
+        block = unit // parts // samples
         first, last = row[P_OUT] * part // parts, row[P_OUT] * (part + 1) // parts
         if kind == FIRE:
             fire_places(row, frame, n, first, last, scratch)
         elif row[FIRES]:
-            fused_places(row, frame, n, first, last, scratch)
+            fused_places(row, frame, n, first, last, block, scratch)
         else:
-            synapse_places(row, frame, n, first, last, scratch)
+            synapse_places(row, frame, n, first, last, block, scratch)
         return
     if kind == MULTIPLY:
         last = min((unit + 1) * UNIT_PIXELS, dense_slots(row, frame) * row[P_OUT])

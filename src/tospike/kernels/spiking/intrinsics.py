@@ -23,6 +23,8 @@ _SHORTS = ir.VectorType(_I16, 16)
 VECTOR = 32
 #: pixels and outputs that :func:`multiply` handles at a time; their 12 sums fill 16 registers
 PIXELS, OUTPUTS = 6, 16
+#: pixels that a thread multiplies with a panel of weights before it takes the next panel
+UNIT_PIXELS = 8 * PIXELS
 
 
 def _at(builder: Any, address: Any, kind: Any, index: Any = None) -> Any:
@@ -47,46 +49,39 @@ def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _gather(vectors: int, kind: str) -> Any:
-    """``gather(out, entries, values, segments, n, row_bytes, offset, scale, bias)``.
+    """``gather(out, rows, values, n, offset, scale, bias)``.
 
-    out = scale * sum + bias, in float32, with the sum over segments (start, end, base) and
-    start <= i < end of values[i] * row(base + offset + entries[i] * row_bytes), in this order.
-    Values are 1 for spikes. Kind "raw" writes int16 sums as they are. All arguments are addresses
-    or numbers; those of out, scale and bias already point to the lanes.
+    out = scale * sum + bias, in float32, with the sum over i < n of values[i] * the lanes at
+    address rows[i] + offset, in this order. Values are 1 for spikes. Kind "raw" writes int16 sums
+    as they are. All arguments are addresses or numbers; those of out, scale and bias already point
+    to the lanes.
     """
     short = kind in ("int16", "raw")
     vector = _SHORTS if short else _FLOATS
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, entries, values, segments, n, row_bytes, offset, scale, bias = arguments
+        out, rows, values, n, offset, scale, bias = arguments
         zero = ir.Constant(vector, None)
         totals = [cgutils.alloca_once_value(builder, zero) for _ in range(vectors)]  # type: ignore[no-untyped-call]  # of Numba
-        with cgutils.for_range(builder, n) as outer:
-            triple = _at(builder, segments, _I64, builder.mul(outer.index, ir.Constant(_I64, 3)))
-            start, end, base = (
-                builder.load(builder.gep(triple, [ir.Constant(_I64, k)])) for k in range(3)
-            )
-            base = builder.add(base, offset)
-            entry = _at(builder, entries, _I32, start)
-            value = _at(builder, values, _F32, start)
-            with cgutils.for_range(builder, builder.sub(end, start)) as inner:
-                index = builder.sext(builder.load(builder.gep(entry, [inner.index])), _I64)
-                row = _at(builder, builder.add(base, builder.mul(index, row_bytes)), vector)
-                factor = None
-                if kind == "valued":
-                    factor = _everywhere(builder, builder.load(builder.gep(value, [inner.index])))
-                for k, total in enumerate(totals):
-                    weights = builder.load(
-                        builder.gep(row, [ir.Constant(_I64, k)]), align=2 if short else 4
-                    )
-                    before = builder.load(total)
-                    if factor is not None:
-                        after = _fused(builder, factor, weights, before)
-                    elif short:
-                        after = builder.add(before, weights)
-                    else:
-                        after = builder.fadd(before, weights)
-                    builder.store(after, total)
+        with cgutils.for_range(builder, n) as loop:
+            address = builder.load(_at(builder, rows, _I64, loop.index))
+            row = _at(builder, builder.add(address, offset), vector)
+            factor = None
+            if kind == "valued":
+                value = builder.load(_at(builder, values, _F32, loop.index))
+                factor = _everywhere(builder, value)
+            for k, total in enumerate(totals):
+                weights = builder.load(
+                    builder.gep(row, [ir.Constant(_I64, k)]), align=2 if short else 4
+                )
+                before = builder.load(total)
+                if factor is not None:
+                    after = _fused(builder, factor, weights, before)
+                elif short:
+                    after = builder.add(before, weights)
+                else:
+                    after = builder.fadd(before, weights)
+                builder.store(after, total)
         sums = [builder.load(total) for total in totals]
         if kind == "raw":
             _store_all(builder, out, vector, sums)
@@ -96,12 +91,50 @@ def _gather(vectors: int, kind: str) -> Any:
         return context.get_dummy_value()
 
     def typed(
-        typing: Any, out: Any, entries: Any, values: Any, segments: Any, n: Any,
-        row_bytes: Any, offset: Any, scale: Any, bias: Any,
-    ) -> Any:  # fmt: skip
-        return types.void(*[types.int64] * 9), generate
+        typing: Any, out: Any, rows: Any, values: Any, n: Any, offset: Any, scale: Any, bias: Any
+    ) -> Any:
+        return types.void(*[types.int64] * 7), generate
 
     return operation(typed)
+
+
+@operation
+def rows_of_8(typing: Any, entries: Any, base: Any, factor: Any, to: Any) -> Any:
+    """Eight int64 at ``to``: base + factor * entry, of eight int32 that are not negative.
+
+    0 <= factor < 2^32.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, start, times, target = arguments
+        few, wide = ir.VectorType(_I32, 8), ir.VectorType(_I64, 8)
+
+        def everywhere(value: Any) -> Any:
+            nothing = ir.Constant(ir.VectorType(value.type, 8), ir.Undefined)
+            one = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
+            return builder.shuffle_vector(one, nothing, ir.Constant(few, [0] * 8))
+
+        found = builder.zext(builder.load(_at(builder, place, few), align=4), wide)
+        # 32 bits of both factors: a product of 64 takes several times as long
+        scale = builder.zext(everywhere(builder.trunc(times, _I32)), wide)
+        total = builder.add(builder.mul(found, scale), everywhere(start))
+        builder.store(total, _at(builder, target, wide), align=8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), generate
+
+
+@operation
+def copy_4(typing: Any, from_: Any, to: Any) -> Any:
+    """Four float32 from one address to another."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        few = ir.VectorType(_F32, 4)
+        values = builder.load(_at(builder, arguments[0], few), align=4)
+        builder.store(values, _at(builder, arguments[1], few), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
 
 
 def _store_all(builder: Any, address: Any, vector: Any, values: list[Any]) -> None:
@@ -254,6 +287,19 @@ def count_bits(typing: Any, word: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
+
+    return types.int64(types.int64), generate
+
+
+@operation
+def active_16(typing: Any, address: Any) -> Any:
+    """Which of the 16 float32 at ``address`` are not 0, a bit each; NaN is one, -0 is none."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.VectorType(_F32, 16)
+        values = builder.load(_at(builder, arguments[0], wide), align=4)
+        beyond = builder.fcmp_unordered("!=", values, ir.Constant(wide, None))
+        return builder.zext(builder.bitcast(beyond, _I16), _I64)
 
     return types.int64(types.int64), generate
 

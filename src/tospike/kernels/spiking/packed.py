@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ Longs = NDArray[np.int64]
 
 #: outputs of a panel of the dense path
 PANEL = 16
+#: weights of the event path that lie in the second cache beside all else
+BLOCK_BYTES = 320 << 10
+#: slots of a call from which blocks of channels pay
+BLOCK_SLOTS = 16
 
 
 #: channels of a tensor of floats are rounded up to a multiple: one vector of int16
@@ -26,6 +31,14 @@ LANES = 16
 def rounded_up(n: int, step: int) -> int:
     """The next multiple of ``step``."""
     return -(-n // step) * step
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Zeros that begin on a cache line: no vector of a row then lies in two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + 64, np.uint8)
+    first = -int(room.ctypes.data) % 64
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +129,30 @@ class PackedSynapses:
     fan_out: Longs
     offsets: Longs
 
+    @property
+    def block(self) -> int:
+        """Channels that one pass over all slots computes: their weights fit the second cache.
+
+        Only layers of one place go by blocks. Places of a convolution share events, and read whole
+        rows faster than parts of them again and again.
+        """
+        g = self.geometry
+        if g.groups > 1 or g.out_size != (1, 1) or self.rows.nbytes <= BLOCK_BYTES:
+            return rounded_up(g.outputs, LANES)
+        per_word = 64 * len(self.rows) * self.rows.itemsize
+        return 64 * max(1, BLOCK_BYTES // per_word)
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.geometry.outputs // self.block)
+
+    def near_bytes(self, slots: int) -> int:
+        """Of the weights that lie near while the events of a call of ``slots`` slots are added."""
+        whole = int(self.rows.nbytes)
+        if slots < BLOCK_SLOTS:
+            return whole
+        return min(whole, len(self.rows) * self.block * self.rows.itemsize)
+
 
 def pack_synapses(node: Synapses, places: int, channels: int, spikes: bool) -> PackedSynapses:
     """For inputs stored as ``places`` of ``channels``; int16 rows only for spikes."""
@@ -126,10 +163,10 @@ def pack_synapses(node: Synapses, places: int, channels: int, spikes: bool) -> P
     lanes = rounded_up(outputs, 16 if exact else 8) if g.groups == 1 else outputs
     # (O, I, KH, KW) -> (KH, KW, groups, inputs of one, outputs of one)
     parted = weight.reshape(g.groups, outputs, inputs, *g.kernel).transpose(3, 4, 0, 2, 1)
-    rows = np.zeros((g.taps * g.channels, lanes), np.int16 if exact else np.float32)
+    rows = aligned_zeros((g.taps * g.channels, lanes), np.int16 if exact else np.float32)
     rows[:, :outputs] = parted.reshape(-1, outputs)
     blocks = -(-outputs // PANEL)
-    panels = np.zeros((g.groups, blocks, g.taps * inputs, PANEL), np.float32)
+    panels = aligned_zeros((g.groups, blocks, g.taps * inputs, PANEL), np.float32)
     for group in range(g.groups):
         taken = parted[:, :, group].reshape(-1, outputs)
         for block in range(blocks):

@@ -26,8 +26,8 @@ from enum import IntEnum, auto
     COPY_INPUT, PREPARE, MULTIPLY, SYNAPSES, FIRE, COUNT, POOL_BITS, POOL_FLOATS, UNPACK, PERMUTE,
     ADD, OUTPUT,
 ) = range(12)  # fmt: skip
-#: samples x steps that one layer works through before the next takes over
-SLOTS = 16
+#: samples x steps that one layer works through before the next takes over, at most
+SLOTS = 64
 #: kinds of tensors
 FLOATS, BITS = range(2)
 #: kinds of rows: float32, int16 with exact sums
@@ -97,6 +97,10 @@ class Place(_Counted):
     OFFSETS = auto()  # bytes of every run of the dense path
     RUNS = auto()
     RUN_LENGTH = auto()
+    PARTS = auto()  # parts of the output places, for threads
+    BLOCKS = auto()  # parts of the channels whose weights stay in the second cache
+    BLOCKS_FROM = auto()  # slots of a call from which it is cut into them
+    BLOCK = auto()  # channels of one, a multiple of 64 if there are several
     FIRES = auto()  # 1: the neurons follow in the same operation
     V = auto()
     THRESHOLD = auto()
@@ -112,12 +116,17 @@ class Place(_Counted):
     SUMMANDS = auto()
     SCRATCH = auto()
     SCRATCH_BYTES = auto()
-    RUNS_AT = auto()  # where in the scratch
+    EVENTS_AT = auto()  # where in the scratch, behind the runs of a place: its events
+    FACTORS_AT = auto()  # their values
     SUMS_AT = auto()
     WIDE_AT = auto()
     CURRENT_AT = auto()
     BLOCK_AT = auto()
     SPARE_AT = auto()
+    IDLE_AT = auto()  # currents without events
+    IDLE_V_AT = auto()  # what becomes of neurons without events: potentials and spikes
+    IDLE_BITS_AT = auto()
+    TOUCHED_AT = auto()  # which places of a row events reach, at any step and by step
 
 
 class Frame(_Counted):

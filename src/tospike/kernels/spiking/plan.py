@@ -38,11 +38,12 @@ class Tensor:
     places: int
     channels: int
     constant: bool
+    tight: bool = False
 
     @property
     def stride(self) -> int:
-        """Floats from place to place."""
-        return rounded_up(self.channels, LANES)
+        """Floats from place to place; ``tight``: nothing lies between the places."""
+        return self.channels if self.tight else rounded_up(self.channels, LANES)
 
     @property
     def words(self) -> int:
@@ -51,7 +52,8 @@ class Tensor:
 
     @property
     def slot_bytes(self) -> int:
-        return self.places * (8 * self.words if self.kind == BITS else 4 * self.stride)
+        bytes_ = self.places * (8 * self.words if self.kind == BITS else 4 * self.stride)
+        return rounded_up(bytes_, 64) if self.tight else bytes_
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Is it stored as this shape (channels first) asks?"""
@@ -133,7 +135,10 @@ class _Planner:
     def plan(self) -> Plan:
         shape = self.shapes[INPUT]
         constant = self.network.constant_input
-        first = Tensor(FLOATS, math.prod(shape[1:]), shape[0], constant)
+        # only synapses read it value by value; whoever reads vectors needs whole ones
+        users = (self.by_name[name] for name in self.users.get(INPUT, []))
+        tight = all(isinstance(user, Synapses) for user in users)
+        first = Tensor(FLOATS, math.prod(shape[1:]), shape[0], constant, tight)
         self.tensors[INPUT] = first
         self.operations.append(Operation(places.COPY_INPUT, constant, first, first))
         for node in self.network.nodes:

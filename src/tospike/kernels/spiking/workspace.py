@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tospike.kernels.spiking import places
-from tospike.kernels.spiking.intrinsics import PIXELS
+from tospike.kernels.spiking.intrinsics import PIXELS, UNIT_PIXELS
 from tospike.kernels.spiking.packed import (
+    BLOCK_SLOTS,
     LANES,
     PANEL,
     PackedPopulation,
@@ -25,6 +26,8 @@ Bytes = NDArray[np.uint8]
 
 #: floats behind the end of a buffer that whole vectors may read
 _SLACK = 64
+#: parts into which the places of a sample are cut for threads
+_PARTS = 8
 
 
 def bytes_per_slot(plan: Plan) -> int:
@@ -74,19 +77,29 @@ class Workspace:
         return self._tensors[id(tensor)]
 
     def _make_scratch(self, plan: Plan) -> tuple[int, dict[Place, int]]:
-        """Per thread: events, runs, sums, wide sums, currents of all steps, a dense block."""
+        """Per thread: runs, events, sums, currents of all steps, a dense block, idle neurons.
+
+        The size beside each place is of what lies before it.
+        """
         packed = [op.synapses for op in plan.operations if op.synapses is not None]
-        runs = max((p.geometry.taps for p in packed), default=1) + 1
+        taps = max((p.geometry.taps for p in packed), default=1) + 1
+        events = max((p.geometry.taps * p.geometry.channels for p in packed), default=1) + 8
+        row = max((p.geometry.out_size[1] for p in packed), default=1)
         widest = max(op.output.channels for op in plan.operations if op.output is not None)
         lanes = rounded_up(widest, LANES) + LANES
         sizes = {
-            Place.RUNS_AT: 24 * runs,
-            Place.SUMS_AT: 24 * runs,
+            Place.EVENTS_AT: 24 * taps,
+            Place.FACTORS_AT: 8 * events,
+            Place.SUMS_AT: 4 * events,
             Place.WIDE_AT: 4 * lanes,
             Place.CURRENT_AT: 4 * lanes,
             Place.BLOCK_AT: 4 * lanes * self.steps,
-            Place.SPARE_AT: 24 * PIXELS + 4 * PIXELS * PANEL + 64,
-            Place.SCRATCH_BYTES: 4 * lanes,
+            Place.SPARE_AT: 16 * UNIT_PIXELS + 8 * PIXELS + 4 * PIXELS * PANEL,
+            Place.IDLE_AT: 4 * lanes,
+            Place.IDLE_V_AT: 4 * lanes,
+            Place.IDLE_BITS_AT: 4 * lanes,
+            Place.TOUCHED_AT: 8 * rounded_up(lanes, 64) // 64 * self.steps,
+            Place.SCRATCH_BYTES: 4 * row * (self.steps + 1),
         }
         at, where = 0, {}
         for place, before in sizes.items():
@@ -131,6 +144,8 @@ class Workspace:
         for place, number in self._scratch_places.items():
             row[place] = number
         row[Place.SCRATCH] = self._scratch
+        if out is not None:
+            row[Place.PARTS] = min(_PARTS, out.places) if self._threads > 1 else 1
         if operation.synapses is not None and source is not None:
             self._fill_synapses(row, operation.synapses, source, limits)
         if operation.neurons is not None:
@@ -156,6 +171,9 @@ class Workspace:
             row[place] = self._keep(array)
         for name, address in self._shared.items():
             row[Place[name.upper()]] = address
+        row[Place.BLOCK], row[Place.BLOCKS] = packed.block, packed.blocks
+        # several threads share a layer of one place by its blocks
+        row[Place.BLOCKS_FROM] = BLOCK_SLOTS if self._threads == 1 else 1
         row[Place.ENTRY_ROOM] = source.places * source.channels
         row[Place.IMAGE_BYTES] = 4 * math.prod(packed.geometry.image) * packed.geometry.channels
 
