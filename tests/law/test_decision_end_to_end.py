@@ -17,7 +17,8 @@ from tospike.activity import ActivityProfile
 from tospike.decision import Decision, Options, analyze, decide
 from tospike.decision.breakeven import network_energies
 from tospike.decision.candidates import analog_modes, modes_with
-from tospike.decision.energy import Design, energy_of, make_pricer
+from tospike.decision.energy import Design, as_spikes, energy_of, make_pricer
+from tospike.decision.samples import as_data
 from tospike.decision.schema import PATH
 from tospike.equations import EquationOptions, break_even
 from tospike.errors import (
@@ -90,10 +91,86 @@ def test_every_kind_is_there_with_a_measured_accuracy(decision: Decision) -> Non
     assert {item.mode for item in decision.implementations} == set(MODES)
     assert all(item.evidence == "measured" for item in decision.implementations)
     assert all(0 <= item.accuracy <= 1 for item in decision.implementations)
-    assert [i.timesteps for i in decision.implementations if i.mode == "snn"] == [1, 4, 16]
+    names = [i.name for i in decision.implementations if i.mode == "snn"]
+    assert names == ["SNN, T=1", "SNN, T=4", "SNN, T=16", "SNN, TTFS, T=4"]
     bits = {i.activation_bits for i in decision.implementations if i.mode == "qnn"}
     assert bits == {8, 5, 3, 1}  # 8, and ceil(log2(T + 1)) of T = 16, 4, 1
     assert len({item.name for item in decision.implementations}) == len(decision.implementations)
+
+
+def test_every_snn_names_its_calibration(decision: Decision) -> None:
+    """Few steps have a calibration of their own; hybrids have that of the SNN of the same T."""
+    said = {1: "mse, weights, T=1", 4: "mse, weights, T=4", 16: "percentile, fit"}
+    for item in decision.implementations:
+        assert item.calibration == (said[item.timesteps] if item.mode in ("snn", "hybrid") else "")
+        if item.calibration:
+            assert f"calibrated with {item.calibration}" in item.notes
+
+
+def test_a_calibration_for_few_steps_is_nearer_to_the_float_network(
+    trained, decision: Decision
+) -> None:
+    """The rule for one T against the one rule for all, on digits that neither has seen."""
+    from tospike.conversion import calibrate, executable, run_snn
+
+    net, x, y, calibration = trained
+    graph = executable(net, calibration)
+    shared = run_snn(graph, calibrate(graph, calibration), x, y, timesteps=(1, 4))
+    own = [pick(decision, f"SNN, T={step}").agreement for step in shared]
+    assert sum(own) > sum(result.agreement for result in shared.values())
+
+
+def test_calibrations_come_from_the_calibration_data_alone(trained) -> None:
+    """Other scored samples, other labels: the same calibrations, and the same again."""
+    from tospike.conversion import executable
+    from tospike.conversion.correction import corrected
+    from tospike.conversion.eligibility import plan
+    from tospike.conversion.prepare import prepare
+    from tospike.decision.evidence import gather
+    from tospike.decision.samples import split
+
+    net, x, y, calibration = trained
+    graph = executable(net, calibration)
+    found = []
+    for rows in (slice(0, 60), slice(60, 150), slice(0, 60)):
+        held = split(as_data(x[rows], y[rows]), calibration)
+        evidence = gather(
+            graph, held, timesteps=(2,), baseline_bits=8, weight_bits=8, accuracy_floor=None
+        )
+        suited = evidence.calibrations[2]
+        rough = prepare(graph, plan(graph, frozenset(graph.eligible)), suited, 8)
+        grids = corrected(rough, suited).synapses
+        found.append({name: grid.weight for name, grid in grids.items()})
+    for other in found[1:]:
+        assert all(torch.equal(weight, other[name]) for name, weight in found[0].items())
+
+
+def test_layers_that_are_too_costly_to_move_are_named(trained, monkeypatch) -> None:
+    from tospike.conversion import calibrate, executable, regression
+    from tospike.conversion.best import best_calibrations
+    from tospike.decision.evidence import kept_notes
+
+    net, _, _, calibration = trained
+    graph = executable(net, calibration)
+    few, many = best_calibrations(graph, calibrate(graph, calibration), (4, 16)).values()
+    spiking = frozenset(graph.eligible)
+    assert kept_notes(graph, few, spiking) == ()
+    monkeypatch.setattr(regression, "MOST", 0.0)
+    (note,) = kept_notes(graph, few, spiking)
+    assert note.startswith("calibrated with trained weights in 3 layers, not moved ones (")
+    assert all(f"{name}: " in note for name in graph.eligible)
+    assert "multiplications" in note
+    assert kept_notes(graph, many, spiking) == ()  # no weights are moved there
+
+
+def test_first_spikes_are_counted_with_their_own_neuron(decision: Decision) -> None:
+    """Eq. (10) of Dampfhoffer 2022; at most one spike per neuron, fewer than at a rate."""
+    timed, rate = pick(decision, "SNN, TTFS, T=4"), pick(decision, "SNN, T=4")
+    assert timed.energy_model == "ann_eyeriss_v1 + snn_if_cont"
+    assert rate.energy_model == "ann_eyeriss_v1 + snn_if_inst"
+    assert timed.spikes_per_synapse < rate.spikes_per_synapse
+    assert timed.spikes_per_synapse <= 1
+    assert any("latency" in note for note in timed.notes)
 
 
 def test_the_float_accuracy_is_that_of_torch(decision: Decision, trained) -> None:
@@ -156,7 +233,7 @@ def test_p_snn_wins_is_the_snn_s_own_where_it_wins(trained) -> None:
         reference_model="ann_naive", accuracy_floor=0.0, samples=512,
     )  # fmt: skip
     snn = pick(found, "SNN, T=1")
-    assert snn.spikes_per_synapse < 0.5
+    assert snn.spikes_per_synapse < 1.0
     assert found.winner == snn.name
     assert found.p_snn_wins == snn.p_cheaper == found.p_snn_wins_by_model["ann_naive"]
     assert found.p_snn_wins > 0.9
@@ -490,7 +567,7 @@ def test_a_floor_leaves_room_for_one_sample() -> None:
 
     def run(n: int, accuracy: float | None) -> Evidence:
         activity = ActivityProfile({}, n, "test")
-        return Evidence(None, None, Run(accuracy, 1.0, activity), {}, {})
+        return Evidence(None, {}, Run(accuracy, 1.0, activity), {}, {})
 
     assert floor_of(run(20, 0.9), None, Options()).accuracy == pytest.approx(0.85)
     assert floor_of(run(2000, 0.9), None, Options()).accuracy == pytest.approx(0.89)
@@ -516,3 +593,9 @@ def test_spikes_on_identity_paths_and_wide_inputs_are_priced(trained) -> None:
     every = frozenset(layer.name for layer in network.synaptic_layers)
     assert joule(3, wide=every) == pytest.approx(joule(8), rel=1e-9, abs=0.0)
     assert joule(3) < joule(3, wide=frozenset({"0"})) < joule(8)
+    assert joule(8, firing_steps=4) == joule(8)  # nothing spikes
+    modes = dict.fromkeys(every, "snn")
+    activity = as_spikes(activity)
+    fires = joule(8, firing_steps=4) - joule(8)
+    neurons = sum(layer.n_neurons for layer in network.synaptic_layers)
+    assert fires == pytest.approx(neurons * 4 * (10 / 8 + 0.03) * 1e-12, rel=1e-6, abs=0.0)

@@ -15,7 +15,8 @@ from torch import nn
 import tospike as ts
 from tospike.activity import ActivityProfile
 from tospike.conversion import calibrate, executable, run_qnn, run_snn
-from tospike.decision import Decision, PublishedVerdict, analyze
+from tospike.conversion.best import best_calibrations
+from tospike.decision import Decision, Options, PublishedVerdict, analyze
 from tospike.decision import published as ours
 from tospike.decision.candidates import Candidate, analog_modes, modes_with
 from tospike.decision.energy import Design
@@ -30,6 +31,7 @@ from tospike.decision.published import (
     overall,
     published_verdicts,
     summary,
+    with_neuron,
     word,
     word_bits,
 )
@@ -42,6 +44,8 @@ from tospike.technology import Technology, load
 
 T = 8
 KEYS = tuple(PUBLISHED)
+#: the SNN of these tests codes in rates
+RATE = Options(first_spikes=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,7 +80,9 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def decision(net: nn.Module, samples: tuple[np.ndarray, np.ndarray]) -> Decision:
     x, calibration = samples
-    return analyze(net, x, calibration=calibration, timesteps=(T,), hybrids=0, samples=512)
+    return analyze(
+        net, x, calibration=calibration, timesteps=(T,), hybrids=0, samples=512, options=RATE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +94,8 @@ def runs(
     graph = executable(net, x[:4])
     calibration = calibrate(graph, held)
     qnn = run_qnn(graph, calibration, x, None, activation_bits=8, weight_bits=8)
-    snn = run_snn(graph, calibration, x, None, timesteps=(T,))[T]
+    suited = best_calibrations(graph, calibration, (T,))[T]
+    snn = run_snn(graph, suited, x, None, timesteps=(T,))[T]
     return ts.load(net, torch.from_numpy(x[:1])), qnn.activity, snn.activity
 
 
@@ -280,11 +287,28 @@ def test_the_models_do_not_change_the_verdict(
 ) -> None:
     x, calibration = samples
     bare = analyze(
-        net, x, calibration=calibration, timesteps=(T,), hybrids=0, samples=512, models=None
-    )
+        net, x, calibration=calibration, timesteps=(T,), hybrids=0, samples=512, options=RATE,
+        models=None,
+    )  # fmt: skip
     assert (bare.published, bare.published_summary, bare.p_snn_wins_published) == ((), None, None)
     mine = {"published": (), "published_summary": None, "p_snn_wins_published": None}
     assert replace(decision, **mine, sources=bare.sources) == bare
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_first_spikes_have_their_own_neuron_where_the_paper_gives_one(key: str, runs) -> None:
+    """Eq. (10) of Dampfhoffer 2022 in place of eq. (4); the SNN of every other paper as it is."""
+    network, _, _ = runs
+    made = comparison(network, 0.2)
+    design = replace(made.snn.design, snn_model="snn_if_cont")
+    timed = replace(made, snn=replace(made.snn, design=design))
+    (model,) = with_neuron([PUBLISHED[key]], timed.snn)
+    expected = {"snn_if_inst": "snn_if_cont"}.get(PUBLISHED[key].snn, PUBLISHED[key].snn)
+    assert model.snn == expected
+    (found,) = published_verdicts(timed, [model])
+    cost = priced(model, network, design.activity, "snn")
+    assert found.energy_snn_J == pytest.approx(float(cost.energy), rel=1e-9, abs=0)
+    assert with_neuron([PUBLISHED[key]], made.snn) == (PUBLISHED[key],)
 
 
 # --- on hand-made activity ---------------------------------------------------------------------

@@ -84,7 +84,7 @@ def validate(body: object) -> None:
 def test_a_decision_satisfies_the_schema_after_a_round_trip() -> None:
     body = json.loads(json.dumps(example().as_dict(), allow_nan=False))
     validate(body)
-    assert body["schema_version"] == "1.2"
+    assert body["schema_version"] == "1.3"
     assert body["layers"][0]["break_even_spikes_per_synapse"] is None
     assert body["layers"][0]["zero_fraction"] is None
 

@@ -15,19 +15,20 @@ from torch import Tensor, nn
 from tospike.conversion import (
     calibrate,
     executable,
-    layerwise,
+    regression,
     run_ann,
     run_snn,
     run_ttfs,
     sigma_delta_network,
 )
 from tospike.conversion.calibration import with_method
+from tospike.conversion.correction import corrected
 from tospike.conversion.counting import wiring
 from tospike.conversion.eligibility import plan
 from tospike.conversion.forward import forward, walk
 from tospike.conversion.graph import Synapse
-from tospike.conversion.layerwise import regressed
 from tospike.conversion.prepare import Rules, prepare
+from tospike.conversion.regression import regressed
 from tospike.conversion.sigma_delta import Sender
 from tospike.conversion.spiking import Chunk
 from tospike.conversion.thresholds import BINS, Histogram, least_squares_scale, percentile_scale
@@ -117,9 +118,7 @@ def test_one_calibration_gives_every_method_without_new_data(small: Any) -> None
         lambda: nn.Conv1d(4, 4, 3, padding=1, groups=4),
     ],
 )
-def test_regression_finds_the_weights_that_made_the_targets(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_regression_finds_the_weights_that_made_the_targets(make: Any) -> None:
     """Targets of other weights: with hardly any pull the regression gives just these weights."""
     torch.manual_seed(0)
     layer, other = make(), make()
@@ -129,14 +128,87 @@ def test_regression_finds_the_weights_that_made_the_targets(
     with torch.no_grad():
         target = other(x)
         own = layer(x)
-    monkeypatch.setattr(layerwise, "RIDGE", 1e-10)
-    moved = regressed(spec, x, target)
+    moved = regressed(spec, x, target, pulls=(1e-10,))
     torch.testing.assert_close(moved.weight, other.weight.detach(), rtol=1e-4, atol=1e-4)
     bias = torch.zeros(moved.bias.numel()) if other.bias is None else other.bias.detach()
     torch.testing.assert_close(moved.bias, bias, rtol=1e-4, atol=1e-4)
-    monkeypatch.setattr(layerwise, "RIDGE", 1.0)
     kept = regressed(spec, x, own)  # nothing to mend: nothing moves, whatever the pull
     torch.testing.assert_close(kept.weight, spec.weight, rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(1, 9), st.integers(0, 1000), st.sampled_from([0.01, 1.0]))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_regression_on_counts_against_least_squares(steps: int, seed: int, pull: float) -> None:
+    """NumPy's lstsq on all patches stacked on the root of the pull, one group at a time."""
+    rng = np.random.default_rng(seed)
+    layer = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)
+    spec = spec_of(layer)
+    counts = torch.from_numpy(rng.integers(0, steps + 1, (18, 4, 5, 6)).astype(np.float32))
+    unit = torch.from_numpy(rng.uniform(0.2, 3.0, 4)) / steps
+    with torch.no_grad():
+        target = layer(counts) + torch.from_numpy(rng.normal(0, 1, (18, 6, 3, 3)))
+    moved = regressed(spec, counts, target, unit, largest=steps, pulls=(pull,))
+    said = (counts.double() * unit.reshape(1, 4, 1, 1)).reshape(18, 2, 2, 5, 6)
+    for group in range(2):
+        columns = nn.functional.unfold(said[:, group], 3, padding=1, stride=2)
+        rows = columns.transpose(1, 2).reshape(-1, 18).numpy()
+        rows = np.hstack([rows, np.ones((len(rows), 1))])
+        out = slice(3 * group, 3 * group + 3)
+        y = target[:, out].double().flatten(2).transpose(1, 2).reshape(-1, 3).numpy()
+        root = np.sqrt(pull * np.square(rows).sum(axis=0).mean())
+        weight, bias = layer.weight.detach()[out].flatten(1), layer.bias.detach()[out, None]
+        start = torch.cat([weight, bias], dim=1).double().numpy()
+        expected, *_ = np.linalg.lstsq(
+            np.vstack([rows, root * np.eye(19)]), np.vstack([y, root * start.T]), rcond=None
+        )
+        found = torch.cat([moved.weight[out].flatten(1), moved.bias[out, None]], dim=1)
+        np.testing.assert_allclose(found.numpy(), expected.T, rtol=2e-4, atol=2e-5)
+
+
+def test_the_pull_is_what_suits_samples_that_are_left_out() -> None:
+    """Of a true line through many samples: the least. Of noise on few: the most."""
+    torch.manual_seed(0)
+    layer, other = nn.Linear(20, 4), nn.Linear(20, 4)
+    spec, many, few = spec_of(layer), torch.randn(400, 20), torch.randn(20, 20)
+
+    def chosen(x: Tensor, y: Tensor) -> float:
+        scale = regression.columns_of(spec, None)
+        halves = [
+            regression.sums(spec, x[i::2], y[i::2], scale, 1, None).less(
+                regression.whole_weights(spec)
+            )
+            for i in (0, 1)
+        ]
+        return regression.best_pull(*halves, regression.PULLS)
+
+    with torch.no_grad():
+        assert chosen(many, other(many)) == min(regression.PULLS)
+        assert chosen(few, layer(few) + torch.randn(20, 4)) == max(regression.PULLS)
+
+
+def test_costly_layers_keep_their_weights(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, _, base = small
+    layers = frozenset(graph.eligible)
+    assert regression.kept_layers(graph, layers, 48) == {}
+    costs = {
+        node.spec.layer: regression.cost(
+            node.spec, 48, regression.n_positions(node.spec, node.shape)
+        )
+        for node in graph
+        if isinstance(node.spec, Synapse) and node.spec.layer in layers
+    }
+    dearest = max(costs, key=lambda name: costs[name])
+    monkeypatch.setattr(regression, "MOST", sum(costs.values()) - 1)
+    kept = regression.kept_layers(graph, layers, 48)
+    assert set(kept) == {dearest}
+    assert "multiplications" in kept[dearest]
+    suited = with_method(graph, base, "mse", timesteps=2)
+    rough = prepare(graph, plan(graph, layers), suited, 8)
+    mended = corrected(rough, suited)
+    for node in graph:
+        if isinstance(node.spec, Synapse) and node.spec.layer in layers:
+            same = torch.equal(mended.synapses[node.name].weight, rough.synapses[node.name].weight)
+            assert same == (node.spec.layer == dearest)
 
 
 def spec_of(layer: Any) -> Synapse:
@@ -152,8 +224,6 @@ def spec_of(layer: Any) -> Synapse:
 
 def mean_error(graph: Any, calibration: Any, x: Tensor, steps: int) -> float:
     """Mean over channels of |mean a - mean theta S(T)/T| of all populations, over theta."""
-    from tospike.conversion.correction import corrected
-
     rough = prepare(graph, plan(graph, frozenset(graph.eligible)), calibration, 8)
     prepared = corrected(rough, calibration)
     chunk = Chunk(prepared, x, (steps,), wiring(graph))

@@ -101,6 +101,19 @@ def test_spike() -> None:
     )
 
 
+def test_first_spikes_are_said() -> None:
+    snn = item("SNN, TTFS, T=8", "snn", 200, 0.91, p_cheaper=0.997, timesteps=8)
+    assert first_of(sentence(facts(winner=snn, snn=snn))) == (
+        "Spike: the first-spike SNN at T=8 needs 2 times less energy than a 4-bit quantised "
+        "network."
+    )
+    dear = item("SNN, TTFS, T=8", "snn", 800, 0.91, timesteps=8)
+    assert first_of(sentence(facts(snn=dear))) == (
+        "Do not spike: the cheapest SNN that keeps the accuracy (first spikes, T=8) needs 2 times "
+        "the energy of a 4-bit quantised network."
+    )
+
+
 def test_spike_in_part() -> None:
     text = sentence(facts(winner=HYBRID, hybrid=HYBRID, break_even=None))
     assert text == (
@@ -192,7 +205,11 @@ def test_the_first_sentence_is_short_and_complete(changes) -> None:
 
 
 def test_the_usual_first_sentences_fit_one_line() -> None:
-    for changes in ({}, {"snn_meets": False}, {"snn": None}, {"winner": SNN}, {"winner": HYBRID}):
+    timed = item("SNN, TTFS, T=8", "snn", 1234, 0.908, timesteps=8)
+    for changes in (
+        {}, {"snn_meets": False}, {"snn": None}, {"winner": SNN}, {"winner": HYBRID},
+        {"snn": timed}, {"winner": timed}, {"snn": timed, "snn_meets": False},
+    ):  # fmt: skip
         assert len(first_of(sentence(facts(**changes)))) <= FIRST_SENTENCE
 
 

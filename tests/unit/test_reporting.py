@@ -421,7 +421,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TospikeError, match="without the element"):
         read_report(path)
     report(DECISIONS["image"], path)
-    path.write_text(path.read_text().replace('"schema_version":"1.2"', '"schema_version":"9"'))
+    path.write_text(path.read_text().replace('"schema_version":"1.3"', '"schema_version":"9"'))
     with pytest.raises(TospikeError, match="schema version '9'"):
         read_report(path)
 

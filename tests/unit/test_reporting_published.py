@@ -342,6 +342,6 @@ def test_the_command_line_prints_the_table_where_it_is_asked_for() -> None:
 def test_json_and_tables_hold_the_models_asked_for() -> None:
     body = json.loads(printed("--json", "--models", "compute_only"))
     assert [item["key"] for item in body["published"]] == ["compute_only"]
-    assert body["schema_version"] == "1.2"
+    assert body["schema_version"] == "1.3"
     assert json.loads(printed("--json", "--models", "none"))["published"] == []
     assert "MACs and ACs only" in printed("--format", "markdown", "--models", "compute_only")

@@ -24,7 +24,7 @@ from torch import Tensor
 from tospike.conversion.calibration import Calibration, by_channel, channel_dim
 from tospike.conversion.counting import wiring
 from tospike.conversion.forward import walk
-from tospike.conversion.graph import Node
+from tospike.conversion.graph import ExecutableGraph, Node
 from tospike.conversion.layerwise import TimedFitter, truths
 from tospike.conversion.neurons import per_neuron
 from tospike.conversion.prepare import GridSynapse, Population, Prepared, channel_shape
@@ -38,7 +38,7 @@ ROUNDS = 2
 VALUES = 64_000_000
 #: corrections for one T: default T, and most samples used
 TIMESTEPS = 8
-SAMPLES = 512
+SAMPLES = 256
 
 
 def corrected(
@@ -54,19 +54,31 @@ def corrected(
     if which == "none":
         return prepared
     graph = prepared.graph
-    steps = STEPS if which == "fit" else calibration.timesteps or TIMESTEPS
-    largest = max((math.prod(node.shape) for node in graph.nodes if node.batched), default=1)
-    samples = calibration.samples[: max(1, VALUES // (steps * max(1, largest)))]
+    samples = calibration.samples[: n_fitted(graph, calibration)]
+    steps = steps_of(calibration)
     fitter: Fitter | TimedFitter
     if which == "fit":
         targets = mean_activations(prepared, samples)
         fitter = Fitter(prepared, samples.shape[0], targets)
     else:
-        samples = samples[:SAMPLES]
         truth = truths(prepared, samples)
         fitter = TimedFitter(prepared, steps, len(samples), truth, which, weight_bits)
     Chunk(prepared, samples, (steps,), wiring(graph), fitter).run()
     return replace(prepared, populations=fitter.populations, synapses=fitter.synapses)
+
+
+def steps_of(calibration: Calibration) -> int:
+    """Time steps of the run on which the correction is made."""
+    return STEPS if calibration.correction == "fit" else calibration.timesteps or TIMESTEPS
+
+
+def n_fitted(graph: ExecutableGraph, calibration: Calibration) -> int:
+    """Calibration samples that the correction uses: as many as fit in memory over all steps."""
+    largest = max((math.prod(node.shape) for node in graph.nodes if node.batched), default=1)
+    most = max(1, VALUES // (steps_of(calibration) * max(1, largest)))
+    if calibration.correction != "fit":
+        most = min(most, SAMPLES)
+    return min(most, len(calibration.samples))
 
 
 def mean_activations(prepared: Prepared, samples: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ the layers before it:
     "bias"       current of a channel += mean a - mean theta S(T) / T
     "weights"    first the weights and biases of each layer are moved so that they give the float
                  layer's pre-activations from what the spikes say, by ridge regression in closed
-                 form (the authors train them by gradient descent); then "potential"
+                 form (``regression.py``; the authors train them by gradient descent); then
+                 "potential"
 
 Range of validity: the corrected network is meant for that T alone.
 """
@@ -19,40 +20,69 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tospike.conversion.calibration import by_channel, channel_dim
 from tospike.conversion.forward import walk
 from tospike.conversion.graph import Node, Synapse
-from tospike.conversion.neurons import per_neuron
-from tospike.conversion.prepare import GridSynapse, Population, Prepared, channel_shape, on_grid
+from tospike.conversion.neurons import from_memory_order, in_memory_order, per_neuron
+from tospike.conversion.prepare import (
+    GridSynapse,
+    Population,
+    Prepared,
+    channel_shape,
+    input_channels,
+    on_grid,
+)
+from tospike.conversion.regression import kept_layers, regressed
 from tospike.conversion.spiking import Current, fire
 from tospike.conversion.thresholds import Correction
 
 #: times that potentials or biases are moved; each sees the effect of the one before
 ROUNDS = 3
-#: pull of the regression towards the trained weights, as a share of the mean of its diagonal
-RIDGE = 1.0
-#: samples that go into the regression at a time
-BATCH = 16
+#: samples on which they are moved, evenly taken from those of the regression
+ROUND_SAMPLES = 128
 
 
 def truths(prepared: Prepared, samples: Tensor) -> dict[str, Tensor]:
-    """Float values (n, ...) of every population and of every synapse that receives spikes."""
-    return {
-        node.name: value
-        for node, _, value in walk(prepared.graph, samples)
-        if node.name in prepared.populations or node.name in prepared.synapses
-    }
+    """What the float network says: of every population the mean per channel (C,) over the samples
+    of the rounds, of every synapse that receives spikes all values (n, ...)."""
+    found = {}
+    every = stride(len(samples))
+    for node, _, value in walk(prepared.graph, samples):
+        if node.name in prepared.populations:
+            found[node.name] = mean_by_channel(prepared, node, value[::every])
+        elif node.name in prepared.synapses:
+            found[node.name] = value
+    return found
+
+
+def mean_by_channel(prepared: Prepared, node: Node, value: Tensor) -> Tensor:
+    """(C,) float64 of a node's value (n, ...)."""
+    return by_channel(value, channel_dim(prepared.graph, node.name)).double().mean(dim=1)
+
+
+def stride(samples: int) -> int:
+    """Every so many samples one is used in the rounds."""
+    return max(1, samples // ROUND_SAMPLES)
+
+
+def thinned(current: Current, steps: int, every: int) -> Current:
+    """``current`` of every so many samples only."""
+    if every == 1:
+        return current
+    if current.constant:
+        return replace(current, data=current.data[::every])
+    plain = in_memory_order(current.data)
+    few = plain.reshape(steps, -1, *plain.shape[1:])[:, ::every]
+    return replace(current, data=from_memory_order(few.reshape(-1, *plain.shape[1:])))
 
 
 @dataclass
 class TimedFitter:
     """Corrects synapses, populations and read-outs for T = ``steps`` as a simulation reaches them.
 
-    ``shared`` : layers with several uses; their weights stay as they are.
+    ``kept`` : layers whose weights stay as they are: with several uses, or too costly to move.
     """
 
     prepared: Prepared
@@ -61,30 +91,27 @@ class TimedFitter:
     truth: Mapping[str, Tensor]
     which: Correction
     weight_bits: int | None
-    shared: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
     populations: dict[str, Population] = field(default_factory=dict)
     synapses: dict[str, GridSynapse] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.synapses = dict(self.prepared.synapses)
-        uses = [node.spec.layer for node in self.prepared.graph if isinstance(node.spec, Synapse)]
-        self.shared = frozenset(name for name in uses if uses.count(name) > 1)
+        spiking = self.prepared.plan.spiking
+        self.kept = frozenset(kept_layers(self.prepared.graph, spiking, self.samples))
 
     def synapse(self, node: Node, spikes: Tensor, grid: GridSynapse) -> GridSynapse:
         """``grid`` with weights that suit what the spikes (T * samples, ...) say."""
         spec = node.spec
         assert isinstance(spec, Synapse)
-        fits = spec.kind == "linear" or (
-            len(spec.kernel) <= 2
-            and not spec.transposed
-            and all(low == high for low, high in spec.padding)
-        )
-        if self.which != "weights" or spec.layer in self.shared or not fits:
+        if self.which != "weights" or spec.layer in self.kept:
             return grid
         amplitude = self.prepared.amplitudes[node.inputs[0]]
-        folded = spikes.reshape(self.steps, self.samples, *spikes.shape[1:])
-        said = folded.mean(dim=0) * amplitude.float()
-        moved = regressed(spec, said, self.truth[node.name])
+        plain = in_memory_order(spikes)
+        each = plain.reshape(self.steps, self.samples, *plain.shape[1:]).sum(dim=0)
+        counts = from_memory_order(each)
+        unit = input_channels(spec, amplitude) / self.steps
+        moved = regressed(spec, counts, self.truth[node.name], unit, largest=self.steps)
         self.synapses[node.name] = on_grid(moved, amplitude, self.weight_bits)
         return self.synapses[node.name]
 
@@ -93,11 +120,14 @@ class TimedFitter:
         dim = channel_dim(self.prepared.graph, node.name)
         rank = 1 + len(node.shape)
         amplitude = self.prepared.amplitudes[node.name]
-        target = by_channel(self.truth[node.name], dim).double().mean(dim=1)
+        target = self.truth[node.name]
+        every = stride(self.samples)
+        few, samples = thinned(current, self.steps, every), len(range(0, self.samples, every))
         for _ in range(ROUNDS):
-            spikes, _ = fire(population, current, self.steps, self.samples, node.shape)
-            folded = spikes.reshape(self.steps, self.samples, *node.shape)
-            said = folded.mean(dim=0).double() * amplitude
+            spikes, _ = fire(population, few, self.steps, samples, node.shape)
+            # sums of 0 and 1 in the order of memory: exact, and fast
+            sent = from_memory_order(in_memory_order(spikes).sum(dim=0, keepdim=True))
+            said = sent.double() / len(spikes) * amplitude
             error = target - by_channel(said, dim).mean(dim=1)
             if self.which == "bias":
                 shift = per_neuron(channel_shape(error, dim, rank), node.shape)
@@ -110,64 +140,9 @@ class TimedFitter:
 
     def read_out(self, node: Node, value: Tensor) -> None:
         """Move the mean error of an accumulated current (samples, ...) into its bias."""
-        dim = channel_dim(self.prepared.graph, node.name)
-        target = by_channel(self.truth[node.name], dim).double().mean(dim=1)
-        error = target - by_channel(value, dim).mean(dim=1)
+        target = mean_by_channel(self.prepared, node, self.truth[node.name])
+        error = target - mean_by_channel(self.prepared, node, value)
         grid = self.synapses[node.name]
         self.synapses[node.name] = replace(
             grid, offset=grid.offset + error.reshape(grid.offset.shape)
         )
-
-
-def regressed(spec: Synapse, said: Tensor, target: Tensor) -> Synapse:
-    """``spec`` with the weights W and biases b that minimise
-
-        sum |W x + b - target|**2 + ridge |W - W0|**2 + ridge |b - b0|**2
-
-    over samples and positions; x is ``said`` (n, inputs...), W0 and b0 the weights of ``spec``.
-    Per group of a convolution. float64.
-    """
-    rows = spec.weight.shape[0] // spec.groups
-    weight = spec.weight.double().reshape(spec.groups, rows, -1)
-    bias = torch.zeros(spec.groups * rows, dtype=torch.float64)
-    if spec.bias is not None:
-        bias = spec.bias.double()
-    whole = torch.cat([weight, bias.reshape(spec.groups, rows, 1)], dim=2)
-    size = whole.shape[2]
-    square = torch.zeros(spec.groups, size, size, dtype=torch.float64)
-    right = torch.zeros(spec.groups, size, rows, dtype=torch.float64)
-    for start in range(0, said.shape[0], BATCH):
-        x = patches(spec, said[start : start + BATCH].double())
-        y = outputs(spec, target[start : start + BATCH].double())
-        square += x.transpose(1, 2) @ x
-        right += x.transpose(1, 2) @ (y - x @ whole.transpose(1, 2))
-    pull = RIDGE * square.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-12)
-    square += pull.reshape(-1, 1, 1) * torch.eye(size, dtype=torch.float64)
-    whole = whole + torch.linalg.solve(square, right).transpose(1, 2)
-    moved = whole[:, :, :-1].reshape(spec.weight.shape).to(spec.weight.dtype)
-    return replace(spec, weight=moved, bias=whole[:, :, -1].reshape(-1).to(spec.weight.dtype))
-
-
-def patches(spec: Synapse, x: Tensor) -> Tensor:
-    """What each output reads, with a last column of ones: (groups, rows, fan-in + 1)."""
-    if spec.kind == "linear":
-        flat = x.reshape(1, -1, x.shape[-1])
-    else:
-        lead = (0,) * (2 - len(spec.kernel))  # a 1-d convolution as one of height 1
-        ones = (1,) * len(lead)
-        image = x.unsqueeze(2) if lead else x
-        padding = lead + tuple(low for low, _ in spec.padding)
-        columns = F.unfold(
-            image, ones + spec.kernel, ones + spec.dilation, padding, ones + spec.stride
-        )
-        grouped = columns.reshape(x.shape[0], spec.groups, -1, columns.shape[-1])
-        flat = grouped.permute(1, 0, 3, 2).reshape(spec.groups, -1, grouped.shape[2])
-    return torch.cat([flat, flat.new_ones(*flat.shape[:2], 1)], dim=2)
-
-
-def outputs(spec: Synapse, y: Tensor) -> Tensor:
-    """Outputs in the order of :func:`patches`: (groups, rows, outputs per group)."""
-    if spec.kind == "linear":
-        return y.reshape(1, -1, y.shape[-1])
-    grouped = y.reshape(y.shape[0], spec.groups, y.shape[1] // spec.groups, -1)
-    return grouped.permute(1, 0, 3, 2).reshape(spec.groups, -1, grouped.shape[2])

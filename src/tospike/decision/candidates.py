@@ -11,9 +11,13 @@ from tospike.decision.energy import Design
 from tospike.decision.evidence import Evidence, Run, with_missing_layers
 from tospike.decision.options import Options
 from tospike.decision.record import DeltaLayerResult
+from tospike.equations import default_equation
 from tospike.implementation import Implementation, Mode
 from tospike.network import Network
 
+#: neuron model of time-to-first-spike coding: a synapse adds to a current that stays (eq. 10 of
+#: Dampfhoffer 2022)
+TTFS_NEURON = "if_cont"
 #: rounding of accuracies, which are quotients of whole numbers
 _ROUNDING = 1e-9
 
@@ -23,7 +27,8 @@ class Candidate:
     """A design and what is known of it. ``evidence``: "measured" or "modelled".
 
     ``snr_db`` of the output against the float network's, where the network was run for it;
-    ``delta``: thresholds, sparsity and weight traffic of a delta network that was run.
+    ``delta``: thresholds, sparsity and weight traffic of a delta network that was run;
+    ``calibration`` of an SNN or hybrid, see :class:`~tospike.decision.evidence.Run`.
     """
 
     design: Design
@@ -35,6 +40,7 @@ class Candidate:
     notes: tuple[str, ...] = ()
     snr_db: float | None = None
     delta: tuple[DeltaLayerResult, ...] = ()
+    calibration: str = ""
 
     @property
     def name(self) -> str:
@@ -222,9 +228,14 @@ def spiking_candidate(
     name: str,
     mode: str,
     notes: tuple[str, ...] = (),
+    first_spikes: bool = False,
 ) -> Candidate:
-    """An executed SNN or hybrid with the rates that it showed."""
+    """An executed SNN or hybrid with the rates that it showed.
+
+    ``first_spikes``: in time-to-first-spike coding, counted with its own neuron and T steps more.
+    """
     steps = run.timesteps or 1
+    kind = TTFS_NEURON if first_spikes else options.neuron
     design = Design(
         name,
         mode,
@@ -232,13 +243,17 @@ def spiking_candidate(
         with_missing_layers(run.activity, activity),
         Implementation(
             "snn",
-            neuron=options.neuron,
+            neuron=kind,
             n_timesteps=steps,
             weight_bits=options.weight_bits,
             activation_bits=options.baseline_bits,
             state_bits=options.state_bits,
         ),
         skip_events=run.skip_events,
+        snn_model=default_equation("snn", Implementation("snn", neuron=kind))
+        if first_spikes
+        else "",
+        firing_steps=steps if first_spikes else 0,
     )
     return Candidate(
         design,
@@ -246,7 +261,8 @@ def spiking_candidate(
         run.agreement,
         steps,
         options.baseline_bits,
-        notes=(*run.notes, *notes),
+        notes=(*run.notes, *notes, f"calibrated with {run.calibration}"),
+        calibration=run.calibration,
     )
 
 
@@ -264,6 +280,18 @@ def measured_candidates(
         spiking_candidate(network, activity, run, options, name=f"SNN, T={step}", mode="snn")
         for step, run in sorted(evidence.snn.items())
         if run.spiking
+    ]
+    found += [
+        spiking_candidate(
+            network,
+            activity,
+            run,
+            options,
+            name=f"SNN, TTFS, T={step}",
+            mode="snn",
+            first_spikes=True,
+        )
+        for step, run in sorted(evidence.ttfs.items())
     ]
     return found
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tospike.decision.candidates import (
+    TTFS_NEURON,
     Candidate,
     Floor,
     analog_candidate,
@@ -197,6 +198,8 @@ def _run(
             baseline_bits=options.baseline_bits,
             weight_bits=options.weight_bits,
             accuracy_floor=request.accuracy_floor,
+            first_spikes=options.first_spikes
+            and request.pricer.prices_neuron(TTFS_NEURON, request.activity),
             progress=request.progress,
         )
     except ConversionError as error:
@@ -249,8 +252,9 @@ def _hybrids(
     floor: Floor,
 ) -> tuple[list[Candidate], list[str]]:
     """The best few partitions, executed and named; and what is to be said of the search."""
-    snns = {item.timesteps: item for item in candidates if item.mode == "snn"}
-    if not snns or not request.hybrids or evidence.calibration is None:
+    rates = [item for item in candidates if item.mode == "snn" and not item.design.snn_model]
+    snns = {item.timesteps: item for item in rates}
+    if not snns or not request.hybrids or not evidence.calibrations:
         return [], []
     analog = next(
         item
@@ -259,7 +263,7 @@ def _hybrids(
     )
     model = request.reference_model
     costs = {item.name: request.pricer.cost(item.design, model) for item in candidates}
-    start, _ = choose_snn(candidates, costs, floor, request.options)
+    start, _ = choose_snn(rates, costs, floor, request.options)
     steps = search_order(
         request.timesteps,
         (start.timesteps if start is not None else None) or max(request.timesteps),
@@ -278,9 +282,8 @@ def _hybrids(
         try:
             run = spiking_runs(
                 evidence.graph,
-                evidence.calibration,
+                {step: evidence.calibrations[step]},
                 held,
-                (step,),
                 spiking=layers,
                 weight_bits=request.options.weight_bits,
                 float_classes=evidence.ann.classes,

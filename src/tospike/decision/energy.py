@@ -52,7 +52,9 @@ class Design:
     ``skip_events``: population -> additions per inference by spikes on residual connections, which
     belong to no synaptic layer. ``wide``: layers whose input is not rectified and therefore keeps
     8 bits, however few the activations have elsewhere. ``ann_model``: the equation of its analog
-    layers where that is not the reference model ("").
+    layers where that is not the reference model (""). ``snn_model``: of its spiking layers, where
+    it is not that of the pricer. ``firing_steps``: steps in which a neuron compares its potential
+    after it has integrated, which no equation counts (time to first spike).
     """
 
     name: str
@@ -64,6 +66,8 @@ class Design:
     skip_events: Mapping[str, float] = field(default_factory=dict)
     wide: frozenset[str] = frozenset()
     ann_model: str = ""
+    snn_model: str = ""
+    firing_steps: int = 0
 
     @property
     def spiking(self) -> tuple[str, ...]:
@@ -95,6 +99,8 @@ class Pricer:
             ).select(lambda entry: entry.layer in design.wide)
         if design.skip_events:
             counts = counts + skip_counts(design)
+        if design.firing_steps:
+            counts = counts + firing_counts(design, self.network)
         technology = self.float_technology if design.floating else self.technology
         cost = price(
             counts,
@@ -113,7 +119,7 @@ class Pricer:
             implementation,
             equation={
                 "ann": design.ann_model or ann_model,
-                "snn": self.snn_model,
+                "snn": design.snn_model or self.snn_model,
                 "delta": "delta_liu",
             },
             modes=design.modes,
@@ -177,17 +183,16 @@ class Pricer:
         floating = count(self.network, activity, wide, equation=ann_model, options=self.options)
         layers = [layer for layer in self.network.synaptic_layers if layer.n_synapses]
         if len(layers) > 1:
-            spikes = replace(
-                activity,
-                layers={
-                    name: replace(activity[name], signal="spike", spikes_per_synapse=0.0)
-                    for name in activity
-                },
-            )
-            analog = analog + self._as_snn(spikes)
+            analog = analog + self._as_snn(as_spikes(activity))
             analog = analog + ann_to_snn(n_values=1, n_timesteps=1) + snn_to_ann(n_values=1)
         for counts, table in ((analog, self.technology), (floating, self.float_technology)):
             price(counts, table, sram_bytes=self.sram_bytes, static_power_w=self.static_power_w)
+
+    def prices_neuron(self, neuron: str, activity: ActivityProfile) -> bool:
+        """True if the technology prices spiking layers of this neuron model."""
+        key = default_equation("snn", Implementation("snn", neuron=neuron))
+        counts = replace(self, snn_model=key)._as_snn(as_spikes(activity))
+        return priceable(counts, self.technology, static_power_w=self.static_power_w)
 
     def _as_snn(self, activity: ActivityProfile) -> ActionCounts:
         return count(
@@ -197,6 +202,14 @@ class Pricer:
             equation=self.snn_model,
             options=self.options,
         )
+
+
+def as_spikes(activity: ActivityProfile) -> ActivityProfile:
+    """``activity`` with a spike signal, that never spikes, in every layer."""
+    layers = {
+        name: replace(activity[name], signal="spike", spikes_per_synapse=0.0) for name in activity
+    }
+    return replace(activity, layers=layers)
 
 
 def skip_counts(design: Design) -> ActionCounts:
@@ -212,6 +225,36 @@ def skip_counts(design: Design) -> ActionCounts:
         model="residual connections",
         assumptions=(
             "spikes on residual connections read, add to and write a state, without a weight",
+        ),
+        sources=("tospike",),
+    )
+
+
+def firing_counts(design: Design, network: Network) -> ActionCounts:
+    """Neurons that integrate first and fire afterwards: a read and a comparison in every step.
+
+    Whether they have fired already is not known without looking, so all steps are charged.
+    """
+    bits = design.implementation.state_bits
+    entries = [
+        action_count(
+            name,
+            component,
+            action,
+            "state",
+            network[name].n_neurons * design.firing_steps,
+            bits=bits,
+            part="neuron",
+        )
+        for name in design.spiking
+        for component, action in (("sram", "read"), ("alu", "compare"))
+    ]
+    return ActionCounts(
+        tuple(entries),
+        model="firing windows",
+        assumptions=(
+            "first spikes: every neuron reads and compares its potential in each step of the "
+            "window in which it may fire",
         ),
         sources=("tospike",),
     )

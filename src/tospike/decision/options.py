@@ -30,6 +30,7 @@ class Options:
     weight_bits, state_bits : of the SNN and of the quantised networks (``state_bits`` also for
         partial sums).
     neuron : neuron model of the SNN, one of the "snn_" equations without that prefix.
+    first_spikes : run the SNN in time-to-first-spike coding as well; counted with "if_cont".
     baseline_bits : activation bits of the usual quantised baseline, beside the matched ones.
     calibration_samples : held out of the data where no calibration data are given (at most a
         quarter of them).
@@ -55,6 +56,7 @@ class Options:
     state_bits: int = 8
     baseline_bits: int = 8
     neuron: str = "if_inst"
+    first_spikes: bool = True
     calibration_samples: int = 256
     accuracy_drop: float = 0.01
     agreement_floor: float = 0.99

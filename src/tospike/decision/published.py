@@ -42,6 +42,8 @@ SPIKE, DO_NOT, CLOSE, NOT_APPLIED = "spike", "do not spike", "too close", "not a
 #: range of the ratio then lie on that side)
 SURE = 0.95
 _FLOAT_BITS = 32
+#: equation of event-driven IF neurons
+EVENT = "snn_if_inst"
 #: relative departure from a straight line beyond which the break-even is searched
 _STRAIGHT = 1e-9
 
@@ -167,6 +169,19 @@ def published_verdicts(
 ) -> tuple[PublishedVerdict, ...]:
     """One record per model, in the given order; a model that cannot be applied says why."""
     return tuple(_verdict(comparison, model) for model in models)
+
+
+def with_neuron(
+    models: Iterable[PublishedModel], snn: Candidate | None
+) -> tuple[PublishedModel, ...]:
+    """``models`` with the equation of the neurons that ``snn`` has, where the paper gives one.
+
+    Dampfhoffer 2022 has equations for every kind of neuron; the other papers have one SNN.
+    """
+    own = "" if snn is None else snn.design.snn_model
+    if not own:
+        return tuple(models)
+    return tuple(replace(model, snn=own) if model.snn == EVENT else model for model in models)
 
 
 def paper_options(options: EquationOptions) -> EquationOptions:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 #: versions that ``reporting.read_report`` reads; fields that they lack take their defaults
-READABLE_VERSIONS = ("1.0", "1.1", SCHEMA_VERSION)
+READABLE_VERSIONS = ("1.0", "1.1", "1.2", SCHEMA_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class ImplementationResult:
     it costs less than the reference implementation. ``snr_db`` is the power of the float
     network's output over that of the difference from it. ``delta``: the matrices of a delta
     network that was run; ``weight_bytes_per_step`` their weight traffic together, and that of the
-    dense network.
+    dense network. ``calibration`` of an SNN or hybrid: rule of the thresholds and what was
+    corrected on the calibration samples, "mse, weights, T=4".
     """
 
     name: str
@@ -82,6 +83,7 @@ class ImplementationResult:
     delta: tuple[DeltaLayerResult, ...] = ()
     weight_bytes_per_step: float | None = None
     dense_weight_bytes_per_step: float | None = None
+    calibration: str = ""
 
 
 @dataclass(frozen=True, slots=True)

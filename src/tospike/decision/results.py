@@ -68,6 +68,7 @@ def implementation_results(
                 delta=item.delta,
                 weight_bytes_per_step=traffic[0] if item.delta else None,
                 dense_weight_bytes_per_step=traffic[1] if item.delta else None,
+                calibration=item.calibration,
             )
         )
     by_snr = floor.snr_db is not None
@@ -82,7 +83,7 @@ def energy_model(pricer: Pricer, candidate: Candidate, model: str) -> str:
     modes = set(candidate.design.modes.values())
     keys = [candidate.design.ann_model or model] if "ann" in modes else []
     if "snn" in modes:
-        keys.append(pricer.snn_model)
+        keys.append(candidate.design.snn_model or pricer.snn_model)
     if "delta" in modes:
         keys.append("delta_liu")
     return " + ".join(keys)

@@ -73,7 +73,8 @@ def first_sentence(facts: Facts) -> str:
     winner, rival = facts.winner, with_article(facts.reference)
     less = _than(winner.energy_J, facts.reference.energy_J, rival)
     if winner.mode == "snn":
-        return f"Spike: the SNN at T={winner.timesteps} needs {less}."
+        first = "first-spike " if first_spikes(winner) else ""
+        return f"Spike: the {first}SNN at T={winner.timesteps} needs {less}."
     if winner.mode == "hybrid":
         spiking = sum(1 for value in winner.partition.values() if value == "snn")
         what = f"{spiking} spiking layer{'s' if spiking != 1 else ''} at T={winner.timesteps}"
@@ -81,6 +82,11 @@ def first_sentence(facts: Facts) -> str:
     if winner.mode == "delta":
         return f"Use a delta network: {_threshold(winner)} {less}."
     return f"Do not spike: {_why_not(facts, rival)}."
+
+
+def first_spikes(item: ImplementationResult) -> bool:
+    """True for an SNN in time-to-first-spike coding."""
+    return item.name.startswith("SNN, TTFS")
 
 
 def _threshold(item: ImplementationResult) -> str:
@@ -97,6 +103,7 @@ def _why_not(facts: Facts, rival: str) -> str:
     if snn is None:
         return "no spiking form of this network could be run"
     at = f"T={snn.timesteps}" if snn.timesteps is not None else snn.name
+    at = f"first spikes, {at}" if first_spikes(snn) else at
     than = _than(snn.energy_J, facts.reference.energy_J, rival)
     if not facts.floor_known:
         return f"its effect on the output is unknown, and at {at} it needs {than}"

@@ -8,7 +8,13 @@ from tospike.decision.breakeven import LayerEnergies, network_energies
 from tospike.decision.candidates import Candidate
 from tospike.decision.choice import Choice, choose, probability_by_model
 from tospike.decision.compete import Field
-from tospike.decision.published import Comparison, overall, published_verdicts, summary
+from tospike.decision.published import (
+    Comparison,
+    overall,
+    published_verdicts,
+    summary,
+    with_neuron,
+)
 from tospike.decision.record import Decision, ImplementationResult, PublishedVerdict, Sensitivity
 from tospike.decision.request import Request
 from tospike.decision.results import (
@@ -27,6 +33,7 @@ from tospike.pricing import Cost
 
 #: the methods by which networks are converted (see docs/conversion.md)
 SNN_SOURCES = ["rueckauer_2017", "bu_2022", "li_2021"]
+TTFS_SOURCES = ["rueckauer_liu_2018", "park_2020"]
 QNN_SOURCES = ["nagel_2019"]
 
 _JOINT = (
@@ -66,7 +73,7 @@ def weigh(request: Request, field: Field) -> Decision:
     )
     even, used = network_break_even(facts), list(costs.values())
     comparison = _comparison(request, field, choice)
-    published = published_verdicts(comparison, request.published)
+    published = published_verdicts(comparison, with_neuron(request.published, choice.snn))
     papers = summary(comparison, published)
     return Decision(
         verdict=_words(request, field, choice, results, even),
@@ -164,12 +171,14 @@ def _break_even_energies(
             activation_bits=options.baseline_bits,
             state_bits=options.state_bits,
         )
-    steps = 1
+    steps, neuron = 1, options.neuron
     if choice.snn is not None:
-        steps = choice.snn.timesteps or 1
+        design = choice.snn.design
+        steps, neuron = choice.snn.timesteps or 1, design.implementation.neuron
+        pricer = replace(pricer, snn_model=design.snn_model or pricer.snn_model)
     elif pricer.options.bias == "when_present":
         pricer = replace(pricer, options=replace(pricer.options, bias="never"))
-    implementation = replace(widths, mode="snn", neuron=options.neuron, n_timesteps=steps)
+    implementation = replace(widths, mode="snn", neuron=neuron, n_timesteps=steps)
     return network_energies(pricer, reference.design.activity, implementation, models)
 
 
@@ -335,6 +344,8 @@ def _source_keys(
     run = {item.mode for item in field.candidates if field.executed}
     if run & {"snn", "hybrid"}:
         keys += SNN_SOURCES
+    if any(item.design.snn_model for item in field.candidates):
+        keys += TTFS_SOURCES
     if "qnn" in run and any(
         item.mode == "qnn" and item.evidence == "measured" for item in field.candidates
     ):
