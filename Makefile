@@ -64,7 +64,8 @@ validate-snn: $(VENV)/.demo-installed event-recordings validation/requirements-d
 	  --markdown docs/results/snn_bench.md --figure docs/results/snn_bench.svg
 
 # Published chips against their simulation, and one network each on all of them.
-validate-machines: $(VENV)/.demo-installed
+validate-machines: $(VENV)/.demo-installed validation/requirements-delta.txt
+	$(PIP) install --no-deps -r validation/requirements-delta.txt
 	$(BIN)/python validation/machines.py
 
 lint: $(VENV)/.installed

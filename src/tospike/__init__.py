@@ -19,10 +19,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load": "tospike.network.importers",
     "measure": "tospike.activity.measure",
-    "count": "tospike.equations",
+    "count": "tospike.decision.simulated",
     "price": "tospike.pricing",
     "convert": "tospike.conversion",
     "compile": "tospike.conversion",
+    "workload": "tospike.machines.workload",
+    "spiking_workload": "tospike.decision.simulated",
+    "simulate": "tospike.machines",
+    "price_run": "tospike.machines",
     "decide": "tospike.decision",
     "analyze": "tospike.decision",
     "report": "tospike.reporting",
@@ -62,7 +66,11 @@ __all__ = [
     "load",
     "measure",
     "price",
+    "price_run",
     "report",
+    "simulate",
+    "spiking_workload",
+    "workload",
 ]
 
 if TYPE_CHECKING:
@@ -72,9 +80,11 @@ if TYPE_CHECKING:
     from tospike.constant import Constant
     from tospike.conversion import compile, convert
     from tospike.decision import Decision, analyze, decide
-    from tospike.equations import count
+    from tospike.decision.simulated import count, spiking_workload
     from tospike.errors import TospikeError
     from tospike.implementation import Implementation, Partition
+    from tospike.machines import price_run, simulate
+    from tospike.machines.workload import workload
     from tospike.network import Layer, Network
     from tospike.network.importers import load
     from tospike.pricing import Cost, price

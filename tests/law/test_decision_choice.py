@@ -7,7 +7,7 @@ import pytest
 
 from tospike.activity import ActivityProfile
 from tospike.decision.candidates import Candidate, Floor
-from tospike.decision.choice import Choice, choose
+from tospike.decision.choice import Choice, choose, luck
 from tospike.decision.energy import Design
 from tospike.decision.options import Options
 from tospike.decision.uncertainty import JointSamples
@@ -105,3 +105,21 @@ def test_what_is_not_measured_cannot_win_but_for_the_smallest_threshold() -> Non
 )
 def test_floor(floor: Floor, expected: bool | None) -> None:
     assert floor.met_by(ANN) is expected
+
+
+def test_a_winner_that_just_keeps_the_floor_is_named_with_the_next_safe_one() -> None:
+    """sqrt(0.9 * 0.1 / 100) = 0.03: 0.9 is half an error above 0.885, 0.96 is more than one."""
+    lucky = candidate("SNN, T=4", "snn", 0.9)
+    safe = candidate("SNN, T=8", "snn", 0.96)
+    other = candidate("QNN, 3 bit", "qnn", 0.99)
+    costs = {"SNN, T=4": cost(2.0), "SNN, T=8": cost(3.0), "QNN, 3 bit": cost(1.0)}
+    every, floor = [lucky, safe, other], Floor(accuracy=0.885)
+    assert luck(lucky, every, costs, floor, 100) == (
+        "SNN, T=4 keeps an accuracy of 88.5 % by 0.5 standard errors of 100 samples; the cheapest "
+        "of its kind that keeps it by a whole one is SNN, T=8, at 1.50 times the energy"
+    )
+    assert "none of its kind" in luck(lucky, [lucky, other], costs, floor, 100)
+    assert luck(lucky, every, costs, floor, 401) == ""  # 0.015 is 1.001 errors then
+    assert luck(safe, every, costs, floor, 100) == ""
+    assert luck(lucky, every, costs, Floor(), 100) == ""
+    assert luck(candidate("a", "snn", None), every, costs, floor, 100) == ""

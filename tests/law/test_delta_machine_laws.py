@@ -326,7 +326,7 @@ def test_a_piece_of_the_dram_trace_stands_for_the_whole() -> None:
     columns = columns_of(stage, read)
     generator = np.random.default_rng(0)
     for share in (0.05, 0.3, 1.0):
-        sent = generator.random((20, stage.n_columns)) < share
+        sent = generator.random((80, stage.n_columns)) < share
         piece = fetch_of(stage, columns, sent, read, 0)
         whole = fetch_of(stage, columns, sent, read, 0, piece=sent.size)
         assert piece is not None
@@ -335,11 +335,33 @@ def test_a_piece_of_the_dram_trace_stands_for_the_whole() -> None:
         assert whole.commands is not None
         assert piece.piece == PIECE < whole.piece
         assert piece.service == pytest.approx(whole.service, rel=0.01)
+        opened = piece.commands.activates / piece.piece
+        assert opened == pytest.approx(whole.commands.activates / whole.piece, rel=0.06)
         assert piece.commands.reads / piece.piece == whole.commands.reads / whole.piece
     # Rows opened per column of 768 bytes, all in a row: 768 of 2048, and the one that is open at
     # each refresh; 96 cycles of 8 ns per column, 7.8 us between refreshes
     expected = 768 / 2048 + 96 * 8e-9 / 7.8e-6
     assert whole.commands.activates / whole.piece == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("hidden", [64, 256, 768])
+def test_a_first_step_that_sends_everything_does_not_stand_for_the_others(hidden: int) -> None:
+    """References start from 0, so the first columns of a real stream lie one behind the other;
+    the later ones are scattered and open more rows."""
+    of, read = network("gru", 40, hidden), read_chip(load_architecture("edgedrnn"))
+    (stage,) = stages_of(of, read)
+    columns = columns_of(stage, read)
+    sent = np.random.default_rng(0).random((60, stage.n_columns)) < 0.1
+    sent[0] = True
+    piece = fetch_of(stage, columns, sent, read, 0)
+    whole = fetch_of(stage, columns, sent, read, 0, piece=sent.size)
+    assert piece is not None
+    assert whole is not None
+    assert piece.commands is not None
+    assert whole.commands is not None
+    opened = piece.commands.activates / piece.piece
+    assert opened == pytest.approx(whole.commands.activates / whole.piece, rel=0.05)
+    assert piece.service == pytest.approx(whole.service, rel=0.01)
 
 
 def test_scattered_columns_open_more_rows() -> None:
@@ -460,3 +482,15 @@ def test_gamma_needed_is_the_inverse_of_the_latency(name: str) -> None:
         assert found <= gamma + 0.001
         assert least_gamma(chip, of, latency) <= found + 1e-9
     assert gamma_needed(chip, of, 1.0) == 0.0
+
+
+def test_a_share_of_zeros_that_leaves_no_weight_is_out_of_range() -> None:
+    """72 rows over 64 elements are 2 weights each; 94 % zeros round to none of them."""
+    small, large = network("gru", 16, 24), network("gru", 64, 512)
+    chip = with_thresholds(load_architecture("spartus"), theta_x=0.0, theta_h=0.0)
+    none = simulate(Workload(small, activity(small, 0.5)), chip)
+    assert sum(layer.operations for layer in none.layers) == 0
+    assert any("nothing is multiplied" in note for note in none.out_of_range)
+    some = simulate(Workload(large, activity(large, 0.5)), chip)
+    assert sum(layer.operations for layer in some.layers) > 0
+    assert not some.out_of_range

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tospike.errors import DataError, OptionError, TechnologyError, UnknownNameError
-from tospike.machines.dram import DramSystem, decode, random_rows, simulate, stream
+from tospike.machines.dram import DramSystem, decode, random_rows, simulate, stream, streams
 from tospike.machines.dram.record import ACT, MAPPINGS, PRE, PREA, RD, REF, WR
 from tospike.machines.dram.reference import violations
 from tospike.pricing import dram_energy
@@ -303,3 +305,39 @@ def test_bad_devices(tmp_path) -> None:
     bad.write_text(text.replace("tRC: 38", "tRC: fast"), "utf-8")
     with pytest.raises(TechnologyError, match="tRC"):
         load_device(tmp_path / "./bad.yaml")
+
+
+@pytest.mark.parametrize(("read", "written"), [(320, 192), (100, 5000), (0, 64), (1 << 20, 999)])
+def test_a_stream_has_its_own_reads_and_writes(read: int, written: int) -> None:
+    """Also where both together are less than one block of the DMA."""
+    of = DramSystem(load_device("ddr3_1066_1gb_x16"), chips=2)
+    found = streams.commands(of, read, written, 1e-3, 1024)
+    assert found is not None
+    assert found.reads + found.writes == math.ceil((read + written) / of.burst_bytes)
+    assert found.writes * read == pytest.approx(found.reads * written)
+
+
+@pytest.mark.parametrize("bursts", [3, 300])
+def test_long_pauses_between_bursts_take_no_time_to_simulate(bursts: int) -> None:
+    """An hour between bursts is 5e8 refreshes each; every burst then opens its row anew."""
+    of = DramSystem(load_device("ddr3_1066_1gb_x16"))
+    seconds = 3600.0 * bursts
+    found = streams.commands(of, of.burst_bytes * bursts, 0, seconds, 1024)
+    assert found is not None
+    clocks = seconds * of.device.clock
+    assert found.cycles == pytest.approx(clocks)
+    assert found.refreshes == pytest.approx(clocks / of.device.timings.tREFI, rel=1e-6)
+    assert found.activates == bursts
+
+
+def test_cut_pauses_agree_with_whole_ones() -> None:
+    """20 refresh intervals between bursts: the rows opened and the energy of the whole trace."""
+    of = DramSystem(load_device("ddr3_1066_1gb_x16"))
+    refresh = of.device.timings.tREFI
+    n, pace = 200, 20.37 * refresh
+    found = streams.commands(of, n * of.burst_bytes, 0, n * pace / of.device.clock, 1024)
+    arrivals = (np.arange(n) * pace).astype(np.int64)
+    whole = simulate(of, np.arange(n) * of.burst_bytes, arrivals=arrivals).commands
+    assert found is not None
+    assert found.activates == whole.activates == n
+    assert dram_energy(found).total == pytest.approx(dram_energy(whole).total, rel=0.05)

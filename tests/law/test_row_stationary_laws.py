@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tospike.architecture import load_architecture
+from tospike.architecture.record import ZeroHandling
 from tospike.errors import ModelError, RangeError
 from tospike.machines import Workload, simulate
 from tospike.machines.row_stationary import Limits, Shape, best_mapping
@@ -20,6 +21,7 @@ from tospike.machines.row_stationary.mapping import ORDERS, array_of, reloads
 from tospike.machines.row_stationary.reference import walk
 from tospike.network import Layer, Network
 from tospike.network.network import Origin
+from tospike.network.zoo import load_zoo
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=40)
 LIMITS = Limits(6, 5, 40, 900, 200.0, 6.0, 2.0, 1.0)
@@ -206,3 +208,21 @@ def test_an_array_of_another_size_than_its_pes_is_refused(tmp_path: Path) -> Non
     path.write_text(packaged.read_text().replace("n_pe: 256", "n_pe: 200"))
     with pytest.raises(RangeError, match="16 x 16, n_pe is 200"):
         simulate(Workload(network(conv("c"))), load_architecture(path))
+
+
+@pytest.mark.parametrize("handling", [{"activation": "gate"}, {"weight": "skip"}])
+def test_a_dense_machine_refuses_to_handle_zeros(handling: dict[str, ZeroHandling]) -> None:
+    chip = replace(load_architecture("eyeriss_isca2016"), zero_handling=handling)
+    with pytest.raises(RangeError, match="this machine is dense"):
+        simulate(Workload(load_zoo("alexnet")), chip)
+
+
+def test_what_the_dram_takes_is_read_from_the_buffer() -> None:
+    """Every word crosses the buffer, in both directions."""
+    found = simulate(Workload(load_zoo("alexnet")), "eyeriss_isca2016")
+    for layer in found.layers:
+        near, far = layer.bytes["buffer"], layer.bytes["dram"]
+        words = found.counts.total(component="sram", layer=layer.name, action="read")
+        assert near.read == pytest.approx(2 * float(words) + far.written)
+        words = found.counts.total(component="sram", layer=layer.name, action="write")
+        assert near.written == pytest.approx(2 * float(words) + far.read)

@@ -239,3 +239,13 @@ def test_assumed() -> None:
         "Reason: no weights."
     )
     assert assumed_sentence(None, 0, 3, "x", why="y").startswith("Do not spike: no layer")
+
+
+def test_models_of_the_ann_that_say_otherwise() -> None:
+    text = sentence(facts(p_by_model={"a": 0.1, "b": 0.5, "c": 0.2}))
+    assert text.endswith(" The model of the ANN decides: under 1 of 3 the SNN needs less.")
+    wins = facts(winner=SNN, p_by_model={"a": 0.1, "b": 0.5, "c": 0.2})
+    assert sentence(wins).endswith("under 2 of 3 the SNN does not need less.")
+    assert "decides" not in sentence(facts(p_by_model={"a": 0.1, "b": 0.49}))
+    assert "decides" not in sentence(facts(p_by_model={"a": 0.9}, snn_meets=False))
+    assert "decides" not in sentence(facts(p_by_model={"a": 0.9}, winner=HYBRID, hybrid=HYBRID))

@@ -15,6 +15,7 @@ from torch import nn
 import tospike as ts
 from tospike.activity import ActivityProfile, LayerActivity
 from tospike.architecture import Architecture, load_architecture
+from tospike.architecture.record import ZeroHandling
 from tospike.errors import (
     DataError,
     ModelError,
@@ -261,3 +262,23 @@ def test_the_machine_is_found_by_its_key() -> None:
     wrong = replace(edge(), machine="delta_rn")
     with pytest.raises(UnknownNameError, match="delta_rnn"):
         simulate(Workload(of, half(of)), wrong)
+
+
+@pytest.mark.parametrize("handling", [{}, {"activation": "gate"},
+                                      {"activation": "skip", "weight": "gate"}])  # fmt: skip
+def test_zeros_that_the_machine_handles_otherwise(handling: dict[str, ZeroHandling]) -> None:
+    chip = replace(edge(), zero_handling=handling)
+    text = refused(TechnologyError, lambda: steps(Workload(gru(), half(gru())), chip))
+    assert "skips what does not change" in text
+
+
+@pytest.mark.parametrize("level", ["state", "psum"])
+def test_a_memory_that_holds_nothing(level: str) -> None:
+    found = edge().level(level).capacity
+    assert found is not None
+    none = replace(found, value=0.0, low=0.0, high=0.0)
+    levels = tuple(replace(one, capacity=none) if one.name == level else one
+                   for one in edge().levels)  # fmt: skip
+    chip = replace(edge(), levels=levels)
+    text = refused(TechnologyError, lambda: steps(Workload(gru(), half(gru())), chip))
+    assert f"'{level}' holds 0 byte" in text

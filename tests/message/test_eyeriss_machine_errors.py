@@ -246,3 +246,20 @@ def test_codes_that_do_not_fit_their_word() -> None:
             rlc.Rlc(*code)
     with pytest.raises(TospikeError, match="0 to 1"):
         rlc.expected_ratio(float("nan"), rlc.Rlc(), 16)
+
+
+@pytest.mark.parametrize("name", ["eyeriss_v1", "eyeriss_v2"])
+def test_spikes_over_time_are_not_samples(name: str) -> None:
+    """(T, 1, C, H, W): one frame with the mean zeros of T steps would be a wrong answer."""
+    trace = np.ones((5, 1, 2, 8, 8), np.bool_)
+    with pytest.raises(DataError, match="spikes over time"):
+        simulate(Workload(network(convolution()), None, {"conv": trace}), name)
+
+
+@pytest.mark.parametrize("level", ["scratchpad", "psum_buffer", "iact_buffer", "dram"])
+def test_a_sparse_chip_without_a_level(level: str) -> None:
+    """The bytes of a layer stand under the names of these levels."""
+    found = load_architecture("eyeriss_v2")
+    found = replace(found, levels=tuple(one for one in found.levels if one.name != level))
+    with pytest.raises(UnknownNameError, match=level):
+        run(network(convolution()), found)

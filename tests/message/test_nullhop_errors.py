@@ -11,6 +11,7 @@ import pytest
 import tospike.architecture
 from tospike.activity import ActivityProfile
 from tospike.architecture import load_architecture
+from tospike.architecture.record import ZeroHandling
 from tospike.errors import DataError, ModelError, StatisticError, TechnologyError
 from tospike.machines import Workload, simulate
 from tospike.machines.nullhop import decode, encode, encode_rows
@@ -179,3 +180,14 @@ def test_damaged_streams_say_where() -> None:
         decode(stream.view(np.uint8), (3, 2, 2))
     with pytest.raises(DataError, match=r"none of them negative"):
         decode(stream, (3, -2, 2))
+
+
+@pytest.mark.parametrize(
+    "handling", [{}, {"activation": "none"}, {"activation": "gate"},
+                 {"activation": "skip", "weight": "skip"}],
+)  # fmt: skip
+def test_zeros_that_the_machine_handles_otherwise(handling: dict[str, ZeroHandling]) -> None:
+    """It skips whatever the file says, so a file that says otherwise is refused."""
+    chip = replace(load_architecture("nullhop"), zero_handling=handling)
+    with pytest.raises(TechnologyError, match="skips zero activations"):
+        simulate(work(conv("a")), chip)

@@ -20,6 +20,7 @@ from tospike.cli import (
     inspect,
     nir,
     reproduce,
+    simulate,
     survey,
     tables,
     train,
@@ -37,6 +38,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("check")(check.check)
 app.command("convert")(convert.convert)
 app.command("train")(train.train)
+app.command("simulate")(simulate.simulate)
 app.command("survey")(survey.survey)
 app.command("inspect")(inspect.inspect)
 app.command("technologies")(tables.technologies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,7 @@ from tospike.errors import OptionError
 
 if TYPE_CHECKING:
     from tospike.decision import Decision
+    from tospike.decision.beside import Simulated
     from tospike.equations import EquationOptions
 
 
@@ -86,6 +88,12 @@ def analyze(
             show_default=False,
         ),
     ] = None,
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Simulate this machine too (a name or .yaml; repeatable).", show_default=False
+        ),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     format: Format = None,
     as_json: Json = False,
@@ -94,9 +102,14 @@ def analyze(
     check_format(format, as_json)
     from dataclasses import replace
 
+    from tospike.architecture import load_architecture
     from tospike.decision import Options
     from tospike.decision import analyze as run
+    from tospike.decision.beside import simulate_beside
     from tospike.reporting.write import check_path
+
+    for name in machine or ():
+        load_architecture(name)
 
     if report is not None:
         check_path(report)
@@ -114,11 +127,12 @@ def analyze(
     if held is not None and max_samples is not None:
         kept = None if held.y is None else held.y[:max_samples]
         held = replace(held, x=held.x[:max_samples], y=kept)
+    network, learnt = load_model(model, weights), read(calibration, None)
     with progress_bars(as_json or format is not None) as progress:
         decision = run(
-            load_model(model, weights),
+            network,
             held,
-            calibration=read(calibration, None),
+            calibration=learnt,
             technology=technology,
             timesteps=steps,
             reference_model=reference_model,
@@ -130,11 +144,16 @@ def analyze(
             options=options,
             progress=progress,
         )
-    _show(decision, report, format=format, as_json=as_json, published=models is not None)
+        beside = simulate_beside(
+            network, held, decision, machine or (), calibration=learnt, sequence=sequence,
+            progress=progress,
+        )  # fmt: skip
+    _show(decision, beside, report, format=format, as_json=as_json, published=models is not None)
 
 
 def _show(
     decision: Decision,
+    beside: Sequence[Simulated],
     report: Path | None,
     *,
     format: str | None,
@@ -142,21 +161,27 @@ def _show(
     published: bool,
 ) -> None:
     """Write the report, then print the decision once: as JSON, as tables, or for people."""
+    from tospike.reporting.beside import beside_dicts, beside_table
+
     if report is not None:
         from tospike.reporting import report as write
 
         write(decision, report)
     if as_json:
-        print_json(decision.as_dict())
+        body = decision.as_dict()
+        print_json(body | ({"simulated": beside_dicts(beside)} if beside else {}))
         return
+    more = [beside_table(beside, decision)] if beside else []
     if format is not None:
         from tospike.reporting.export import decision_tables
 
-        print_as(decision_tables(decision), format)
+        print_as([*decision_tables(decision), *more], format)
         return
     from tospike.reporting import render
+    from tospike.tables import print_tables
 
     render(decision, published=published)
+    print_tables(more)
     if report is not None:
         typer.echo(f"report: {report}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,45 @@ def choose_snn(
     if floor.met_by(snns[0]) is None:
         return max(snns, key=lambda item: item.timesteps or 0), False
     return max(snns, key=lambda item: (floor.score(item), -(item.timesteps or 0))), False
+
+
+def luck(
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    costs: Mapping[str, Cost],
+    floor: Floor,
+    n_samples: int,
+) -> str:
+    """Warns if ``chosen`` keeps the floor by less than one standard error; else "".
+
+    Among many that are compared, the cheapest that just keeps the floor has often been lucky. The
+    standard error is the binomial one, sqrt(a (1 - a) / n_samples).
+    """
+    least = floor.least
+    if least is None or (floor.accuracy is None and floor.agreement is None):
+        return ""
+
+    def margin(item: Candidate) -> float:
+        """Distance to the floor in binomial standard errors; nan where it is not known."""
+        value = floor.value(item)
+        if value is None or not 0 < value < 1:
+            return math.nan
+        return (value - least) / math.sqrt(value * (1 - value) / n_samples)
+
+    if not 0 <= margin(chosen) < 1:
+        return ""
+    side = ("ann", "qnn") if chosen.mode in ("ann", "qnn") else (chosen.mode,)
+    safe = [item for item in candidates if item.mode in side and margin(item) >= 1]
+    by = f"{margin(chosen):.2g} standard errors of {n_samples} samples"
+    text = f"{chosen.name} keeps {floor.words} by {by}"
+    if not safe:
+        return f"{text}; none of its kind keeps it by a whole one"
+    best = min(safe, key=lambda item: energy_of(costs[item.name]))
+    ratio = energy_of(costs[best.name]) / energy_of(costs[chosen.name])
+    return (
+        f"{text}; the cheapest of its kind that keeps it by a whole one is {best.name}, at "
+        f"{ratio:.2f} times the energy"
+    )
 
 
 def choose(

@@ -6,7 +6,8 @@ Words only; nothing is decided here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tospike.decision.record import ImplementationResult
 from tospike.units import si
@@ -27,7 +28,8 @@ class Facts:
     the cheapest hybrid within the floor, or None. ``floor`` says the floor in words ("an accuracy
     of 90.2 %"), ``kept`` what it is about ("accuracy"), ``against`` what the break-even is against
     ("Eyeriss v1 at 8 bit"). ``floor_known`` is False where the SNN's accuracy could not be
-    measured. ``delta``: the cheapest delta network within the floor, or None.
+    measured. ``delta``: the cheapest delta network within the floor, or None. ``p_by_model``: ANN
+    model -> P(SNN cheaper than the best ANN or QNN under that model).
     """
 
     winner: ImplementationResult
@@ -44,6 +46,7 @@ class Facts:
     against: str = "the reference"
     kept: str = "accuracy"
     delta: ImplementationResult | None = None
+    p_by_model: Mapping[str, float] = field(default_factory=dict)
 
 
 def sentence(facts: Facts) -> str:
@@ -65,7 +68,21 @@ def sentence(facts: Facts) -> str:
     if facts.reference.mode == "ann" and facts.snn is not None:
         parts.append(f"No quantised network keeps {facts.floor}: the reference computes in float32")
     parts.append(distance_text(facts.break_even, facts.spikes, facts.against))
+    parts.append(disagreement(facts))
     return " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
+
+
+def disagreement(facts: Facts) -> str:
+    """Under how many ANN models the verdict on the SNN would be the other; "" if all agree."""
+    if facts.snn is None or not facts.snn_meets or facts.winner.mode not in ("snn", "ann", "qnn"):
+        return ""
+    wins = facts.winner.mode == "snn"
+    other = [name for name, p in facts.p_by_model.items() if (p >= 0.5) != wins]
+    if not other:
+        return ""
+    says = "does not need less" if wins else "needs less"
+    count = f"{len(other)} of {len(facts.p_by_model)}"
+    return f"The model of the ANN decides: under {count} the SNN {says}"
 
 
 def first_sentence(facts: Facts) -> str:

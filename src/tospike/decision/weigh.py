@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tospike.decision.breakeven import LayerEnergies, network_energies
 from tospike.decision.candidates import Candidate
-from tospike.decision.choice import Choice, choose, probability_by_model
+from tospike.decision.choice import Choice, choose, luck, probability_by_model
 from tospike.decision.compete import Field
 from tospike.decision.published import (
     Comparison,
@@ -76,7 +77,7 @@ def weigh(request: Request, field: Field) -> Decision:
     published = published_verdicts(comparison, with_neuron(request.published, choice.snn))
     papers = summary(comparison, published)
     return Decision(
-        verdict=_words(request, field, choice, results, even),
+        verdict=_words(request, field, choice, results, even, probabilities),
         winner="" if _undecided(field, choice) else choice.winner.name,
         p_snn_wins=probabilities.get(model),
         p_snn_wins_by_model=probabilities,
@@ -90,7 +91,7 @@ def weigh(request: Request, field: Field) -> Decision:
         sensitivities=_sensitivities(joint, choice),
         assumptions=_assumptions(request, field, used),
         out_of_range=tuple(dict.fromkeys(text for cost in used for text in cost.out_of_range)),
-        warnings=tuple(dict.fromkeys((*field.warnings, *_cautions(field, choice)))),
+        warnings=tuple(dict.fromkeys((*field.warnings, *_cautions(field, choice, costs)))),
         sources=sources_of(_source_keys(field, used, models, published)),
         accuracy_floor=field.floor.accuracy,
         agreement_floor=field.floor.agreement,
@@ -198,7 +199,7 @@ def _undecided(field: Field, choice: Choice) -> bool:
     return not field.executed and can_spike and choice.winner.mode != "delta"
 
 
-def _cautions(field: Field, choice: Choice) -> list[str]:
+def _cautions(field: Field, choice: Choice, costs: Mapping[str, Cost]) -> list[str]:
     """What weakens the verdict, seen from its outcome."""
     found = []
     if field.executed and choice.reference.design.floating:
@@ -208,7 +209,13 @@ def _cautions(field: Field, choice: Choice) -> list[str]:
         )
     if choice.winner.evidence == "modelled" and choice.winner.mode == "delta":
         found.append("the accuracy of the delta network was not measured")
-    return found
+    compared = dict.fromkeys((choice.winner.name, choice.reference.name))
+    by_name = {item.name: item for item in field.candidates}
+    said = (
+        luck(by_name[name], field.candidates, costs, field.floor, field.n_scored)
+        for name in compared
+    )
+    return [*found, *(text for text in said if text)]
 
 
 def _words(
@@ -217,6 +224,7 @@ def _words(
     choice: Choice,
     results: tuple[ImplementationResult, ...],
     even: NetworkBreakEven,
+    probabilities: Mapping[str, float],
 ) -> str:
     by_name = {item.name: item for item in results}
 
@@ -246,6 +254,7 @@ def _words(
             break_even=even.reference,
             spikes=even.rate,
             why_no_snn=field.why_no_snn,
+            p_by_model=probabilities,
             against=_against(request, choice),
             baseline=next(
                 (

@@ -74,6 +74,10 @@ class _Reader:
     def level(self, name: str) -> MemoryLevel:
         for level in self.architecture.levels:
             if level.name == name:
+                if level.capacity is not None and level.capacity.value <= 0:
+                    self.reasons.append(
+                        f"memory level {name!r} holds {level.capacity.value:g} byte"
+                    )
                 return level
         self.reasons.append(f"memory level {name!r} is missing")
         return MemoryLevel(name, "sram", 64)
@@ -92,7 +96,13 @@ def read_chip(architecture: Architecture) -> Chip:
     largest = 2.0 ** (whole["integer_bits"] - 1)
     theta_x = reader.number("theta_x", 0.0, largest)
     theta_h = reader.number("theta_h", 0.0, largest)
-    skips = architecture.zero_handling.get("weight", "none") == "skip"
+    handling = dict(architecture.zero_handling)
+    skips = handling.get("weight", "none") == "skip"
+    if handling.get("activation") != "skip" or handling.get("weight") == "gate":
+        reader.reasons.append(
+            "zero_handling: this machine skips what does not change; activation 'skip', and weight "
+            "'none' or 'skip', are needed"
+        )
     index_bits = reader.whole(_SKIPPING)["index_bits"] if skips else 0
     sparsity = reader.number("weight_sparsity", 0.0, 1.0) if skips else 0.0
     if sparsity >= 1:

@@ -12,7 +12,9 @@ from tospike.machines.dram import simulate
 from tospike.technology.dram import DramCommands
 
 #: columns that go through the DRAM command by command; the others take as long on average
-PIECE = 48
+PIECE = 512
+#: parts of the stream that they come from: its first step often sends all columns in a row
+STRETCHES = 16
 
 
 def aligned_bytes(columns: Columns, port: Port) -> int:
@@ -27,14 +29,15 @@ def fetch_of(
     """Time of a column of this stage; None if the weights are on the chip.
 
     ``sent`` (T, n) on the axis of the stage's columns. ``start`` : address of its first column;
-    columns lie one behind the other, each from a burst address on. The first ``piece`` columns that
-    are sent go through the DRAM, asked for as fast as the port could take them.
+    columns lie one behind the other, each from a burst address on. Of the columns that are sent
+    ``piece`` go through the DRAM, in stretches from all over the stream, asked for as fast as the
+    port could take them.
     """
     port = chip.port
     if port is None:
         return None
     size = aligned_bytes(columns, port)
-    order = np.flatnonzero(sent.ravel())[:piece] % stage.n_columns
+    order = _stretches(np.flatnonzero(sent.ravel()), piece) % stage.n_columns
     beats = -(-size // port.bytes_per_cycle)
     if not order.size:
         return Fetch(size, beats, port.setup)
@@ -57,6 +60,17 @@ def fetch_of(
         piece=int(order.size),
         commands=run.commands,
     )
+
+
+def _stretches(order: Ints, piece: int) -> Ints:
+    """``piece`` entries (about), as neighbours in stretches at equal distances; or all."""
+    length = max(1, piece // STRETCHES)
+    if order.size <= length * STRETCHES:
+        return order
+    middles = (np.arange(STRETCHES) + 0.5) / STRETCHES * order.size
+    first = (middles - length / 2).astype(np.int64)
+    found: Ints = order[first[:, None] + np.arange(length)].reshape(-1)
+    return found
 
 
 def commands_of(fetch: Fetch, columns: float, seconds: float, port: Port) -> DramCommands:

@@ -41,11 +41,7 @@ def simulate(
         layers += _layers(stage, found, host=number == 0)
         entries += _entries(stage, found.chip)
     assumptions = _assumptions(found, workload)
-    notes = tuple(
-        f"{stage.stage.name}: {stage.saturated} values are outside of the number format and clipped"
-        for stage in found.stages
-        if stage.saturated
-    )
+    notes = _notes(found)
     counts = ActionCounts(
         tuple(entries),
         route="machine",
@@ -62,6 +58,23 @@ def simulate(
         assumptions=assumptions,
         out_of_range=notes,
     )
+
+
+def _notes(found: StepsRun) -> tuple[str, ...]:
+    """What lies outside of the machine's range."""
+    clipped = [
+        f"{stage.stage.name}: {stage.saturated} values are outside of the number format and clipped"
+        for stage in found.stages
+        if stage.saturated
+    ]
+    empty = [
+        f"{stage.stage.name}: zeros leave none of the {-(-stage.stage.rows // found.chip.n_pe)} "
+        "weight(s) that an element has of a column, so that nothing is multiplied; give the "
+        "weight_zeros of the network, or take a larger layer"
+        for stage in found.stages
+        if stage.columns.any() and not (stage.operations_x + stage.operations_h).any()
+    ]
+    return (*clipped, *empty)
 
 
 def _layers(steps: StageSteps, run: StepsRun, *, host: bool) -> Iterator[LayerRun]:

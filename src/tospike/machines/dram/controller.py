@@ -123,6 +123,60 @@ def _soonest(limits: Ints) -> int:
     return found
 
 
+@nb.njit(cache=True, inline="always")
+def _enter(
+    entries: Ints, e: int, requests: Ints, arrival: Ints, number: int, n_banks: int, n_groups: int
+) -> None:
+    """Write request ``number`` into the queue, from place ``e`` of ``entries`` on."""
+    for k in range(4):
+        entries[e + k] = requests[number, k]
+    r, b = requests[number, RANK], requests[number, BANK]
+    entries[e + ARRIVAL], entries[e + NUMBER] = arrival[number], number
+    entries[e + PLACE] = (r * n_banks + b) * 4
+    entries[e + GROUP] = r * n_groups + b // (n_banks // n_groups)
+
+
+@nb.njit(cache=True)
+def _choose(
+    t: Ints,
+    entries: Ints,
+    order: Ints,
+    banks: Ints,
+    limits: Ints,
+    head: int,
+    held: int,
+    passed: int,
+) -> tuple[int, int, int, int]:
+    """The request whose column command can come first, the oldest at a tie.
+
+    Returns its age (0 is the oldest) and the cycles of its PRE, ACT and column command; -1 for a
+    command that it does not need.
+    """
+    mask = order.size - 1
+    rp, rcd = t[RP], t[RCD]
+    best, best_pre, best_act, best_col = 0, -1, -1, 1 << 60
+    soonest = _soonest(limits)
+    for k in range(held):
+        e = order[(head + k) & mask] * 8
+        at, limit = entries[e + PLACE], entries[e + GROUP] * 3
+        write, seen = entries[e + WRITE], entries[e + ARRIVAL]
+        col, act, pre = max(limits[limit + 1 + write], seen), -1, -1
+        opened = banks[at + ROW]
+        if opened == entries[e + WANTED]:
+            col = max(col, banks[at + NEXT_COL])
+        else:
+            act = max(limits[limit], seen, banks[at + NEXT_ACT])
+            if opened >= 0:
+                pre = max(seen, banks[at + NEXT_PRE])
+                act = max(act, pre + rp)
+            col = max(col, act + rcd)
+        if col < best_col:
+            best, best_pre, best_act, best_col = k, pre, act, col
+            if col <= soonest or passed >= MAX_PASSED:
+                break
+    return best, best_pre, best_act, best_col
+
+
 @nb.njit(cache=True)
 def serve(
     t: Ints, closed_page: bool, queue: int, n_ranks: int, n_banks: int, n_groups: int,
@@ -145,7 +199,6 @@ def serve(
     for r in range(n_ranks):
         rank[r, DUE] = t[REFI] * (r + 1) // n_ranks
     n = requests.shape[0]
-    rp, rcd = t[RP], t[RCD]
     per_group = n_banks // n_groups
     entries = np.empty(queue * 8, np.int64)
     size = 1
@@ -159,35 +212,12 @@ def serve(
         while held < queue and fetched < n:
             free = fetched if fetched < queue else place
             order[(head + held) & mask] = free
-            e = free * 8
-            for k in range(4):
-                entries[e + k] = requests[fetched, k]
-            r, b = requests[fetched, RANK], requests[fetched, BANK]
-            entries[e + ARRIVAL], entries[e + NUMBER] = arrival[fetched], fetched
-            entries[e + PLACE] = (r * n_banks + b) * 4
-            entries[e + GROUP] = r * n_groups + b // per_group
+            _enter(entries, free * 8, requests, arrival, fetched, n_banks, n_groups)
             held += 1
             fetched += 1
-        best, best_pre, best_act, best_col = 0, -1, -1, 1 << 60
-        soonest = _soonest(limits)
-        for k in range(held):
-            e = order[(head + k) & mask] * 8
-            at, limit = entries[e + PLACE], entries[e + GROUP] * 3
-            write, seen = entries[e + WRITE], entries[e + ARRIVAL]
-            col, act, pre = max(limits[limit + 1 + write], seen), -1, -1
-            opened = banks[at + ROW]
-            if opened == entries[e + WANTED]:
-                col = max(col, banks[at + NEXT_COL])
-            else:
-                act = max(limits[limit], seen, banks[at + NEXT_ACT])
-                if opened >= 0:
-                    pre = max(seen, banks[at + NEXT_PRE])
-                    act = max(act, pre + rp)
-                col = max(col, act + rcd)
-            if col < best_col:
-                best, best_pre, best_act, best_col = k, pre, act, col
-                if col <= soonest or passed >= MAX_PASSED:
-                    break
+        best, best_pre, best_act, best_col = _choose(
+            t, entries, order, banks, limits, head, held, passed
+        )
         place = order[(head + best) & mask]
         e = place * 8
         r, b, row, write = entries[e], entries[e + BANK], entries[e + WANTED], entries[e + WRITE]

@@ -104,6 +104,12 @@ def _fault(trace: NDArray[Any], layer: Layer) -> str:
         return f"its trace has shape {trace.shape}; (samples, {', '.join(map(str, shape))}) fits"
     if not trace.size:
         return "its trace is empty"
+    if trace.ndim > len(shape) + 1 and trace.shape[: trace.ndim - len(shape) - 1] != (layer.calls,):
+        return (
+            f"its trace has shape {trace.shape}, spikes over time, but the layer runs "
+            f"{layer.calls} time(s) per inference and the machine keeps no membrane state: give "
+            "values, or simulate an event-driven machine"
+        )
     if trace.dtype.kind not in "biuf":
         return f"its trace has type {trace.dtype}"
     if trace.dtype.kind == "f" and not np.isfinite(trace).all():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from tospike.machines.dram.streams import bandwidth, commands
 from tospike.machines.eyeriss.chip import Chip
 from tospike.machines.eyeriss.mapping import Mapping
 from tospike.machines.eyeriss.passes import blocks
-from tospike.machines.dram.streams import bandwidth, commands
 from tospike.machines.row_stationary.shape import Shape
 from tospike.network import Layer
 from tospike.technology.dram import DramCommands

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tospike.architecture import Architecture
 from tospike.errors import RangeError
 
+#: levels that the file must have, from the PEs outwards
+LEVELS = ("scratchpad", "psum_buffer", "iact_buffer", "dram")
 #: parameters of the file, all whole numbers of at least 1
 WHOLE = (
     "cluster_rows",
@@ -82,6 +84,8 @@ class Chip:
 def chip_of(architecture: Architecture) -> Chip:
     """Read an architecture. Raises :class:`UnknownNameError` for a missing parameter or level, and
     :class:`RangeError` with all values that make no chip."""
+    for name in LEVELS:
+        architecture.level(name)
     values = {name: architecture.parameter(name) for name in WHOLE}
     reasons = [
         f"{name} is {value:g}; a whole number of at least 1 is needed"

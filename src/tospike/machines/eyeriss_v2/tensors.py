@@ -119,6 +119,11 @@ def _iacts(trace: NDArray[np.generic], layer: Layer, shape: Shape, batch: int) -
         raise _UnfitError(
             f"trace of shape {values.shape}; (samples, *{layer.input_shape}) is needed"
         )
+    if values.ndim > len(layer.input_shape) + 1:
+        raise _UnfitError(
+            f"trace of shape {values.shape}, spikes over time; the machine keeps no membrane "
+            "state: give values, or simulate an event-driven machine"
+        )
     _finite(values, "trace")
     chosen = nonzero(_plain(values[np.arange(batch) % len(values)]))
     if layer.kind == "linear":

@@ -78,6 +78,12 @@ def read_chip(architecture: Architecture) -> Chip:
             f"stripe_rows is {found['stripe_rows']}: no multiple of fused_pool, "
             f"{found['fused_pool']}, so that a pooling window would span two stripes"
         )
+    handling = dict(architecture.zero_handling)
+    if handling.get("activation") != "skip" or handling.get("weight", "none") != "none":
+        reasons.append(
+            "zero_handling: this machine skips zero activations and takes all weights; activation "
+            "'skip' and weight 'none' are needed"
+        )
     kernel, inputs, dram = levels["pe_sram"], levels["sram"], levels["dram"]
     if dram is not None and dram.device is None:
         reasons.append(f"level {dram.name!r} of component dram names no device")

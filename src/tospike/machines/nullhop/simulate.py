@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tospike.actions import ActionCounts
 from tospike.architecture import Architecture
 from tospike.errors import ModelError
+from tospike.machines.dram.streams import bandwidth, commands
 from tospike.machines.nullhop import kernels as k
 from tospike.machines.nullhop.activity import (
     Frame,
@@ -24,7 +25,6 @@ from tospike.machines.nullhop.activity import (
 from tospike.machines.nullhop.chip import Chip, read_chip
 from tospike.machines.nullhop.count import Tally, counts_of
 from tospike.machines.nullhop.mapping import Plan, plan_network
-from tospike.machines.dram.streams import bandwidth, commands
 from tospike.machines.record import LayerRun, MachineRun, Traffic, Workload
 
 Floats = NDArray[np.float64]

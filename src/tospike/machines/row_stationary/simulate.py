@@ -43,6 +43,11 @@ def limits_of(architecture: Architecture) -> Limits:
             reasons.append(f"level {name!r} has no capacity")
         else:
             words[name] = int(level.capacity.value * 8 // level.bits)
+    if any(value != "none" for value in architecture.zero_handling.values()):
+        reasons.append(
+            "zero_handling: this machine is dense, 'none' is needed; 'gate' is for machine "
+            "'row_stationary', 'skip' for 'row_stationary_sparse'"
+        )
     mac = architecture.parameter("cost_mac")
     if mac <= 0:
         reasons.append(f"cost_mac is {mac}; more than 0 is needed")
@@ -178,7 +183,13 @@ def _layer_run(shape: Shape, mapping: Mapping, architecture: Architecture) -> La
     levels = {
         "register": Traffic(3 * shape.macs * bits, shape.macs * bits),
         "buffer": Traffic(
-            (words.buffer_weight + words.buffer_iact + words.buffer_psum_read) * near,
+            (
+                words.buffer_weight
+                + words.buffer_iact
+                + words.buffer_psum_read
+                + words.dram_psum_write
+            )
+            * near,
             (words.buffer_psum_write + words.dram_weight + words.dram_iact + words.dram_psum_read)
             * near,
         ),
