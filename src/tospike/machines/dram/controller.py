@@ -136,7 +136,7 @@ def _enter(
     entries[e + GROUP] = r * n_groups + b // (n_banks // n_groups)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _choose(
     t: Ints,
     entries: Ints,
@@ -175,6 +175,16 @@ def _choose(
             if col <= soonest or passed >= MAX_PASSED:
                 break
     return best, best_pre, best_act, best_col
+
+
+@nb.njit(cache=True)
+def _close(rank: Ints, bus: Ints, result: Ints) -> None:
+    """Cycles of the trace, and those of them with an open row."""
+    result[CYCLES] = bus[DATA_END]
+    for r in range(rank.shape[0]):
+        if rank[r, OPEN] == 0:
+            rank[r, CLOSED] += max(0, bus[DATA_END] - rank[r, CLOSED_AT])
+        result[ACTIVE] += bus[DATA_END] - rank[r, CLOSED]
 
 
 @nb.njit(cache=True)
@@ -235,11 +245,7 @@ def serve(
             r, b, group, row, write, best_pre, best_act, best_col,
         )  # fmt: skip
         finish[i] = bus[DATA_END]
-    result[CYCLES] = bus[DATA_END]
-    for r in range(n_ranks):
-        if rank[r, OPEN] == 0:
-            rank[r, CLOSED] += max(0, bus[DATA_END] - rank[r, CLOSED_AT])
-        result[ACTIVE] += bus[DATA_END] - rank[r, CLOSED]
+    _close(rank, bus, result)
     return result
 
 

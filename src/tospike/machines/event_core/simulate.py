@@ -234,7 +234,11 @@ def _layer_run(
     word, state = p["weight_bits"] / 8, p["state_bits"] / 8
     events = layer.synaptic_events * share
     grouped = events / p["events_per_state_access"] + layer.updates * share
-    weights, states = Traffic(read=events * word), Traffic(grouped * state, grouped * state)
+    # every event passes the queue of its core; a constant current is read in each update
+    queue = layer.messages * share * p["event_bits"] / 8
+    current = layer.updates * share * state if one.kind == "current" else 0.0
+    weights = Traffic(read=events * word)
+    states = Traffic(grouped * state + queue + current, grouped * state + queue)
     levels = (
         {UNIFIED: Traffic(weights.read + states.read, states.written)}
         if any(level.name == UNIFIED for level in architecture.levels)

@@ -7,15 +7,9 @@ output rows at a time); the chip's public test bench model (groups hand over a c
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
-
-from tospike.kernels.fresh import drop_stale
-
-drop_stale(Path(__file__).parent)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
