@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tospike.decision.record import Decision
+from tospike.decision.verdict import first_spikes
 from tospike.reporting import read_report
 from tospike.reporting import wording as say
 from tospike.reporting.figures import energy_figure
@@ -58,9 +59,11 @@ def chosen(decision: Decision) -> Decision:
     """Few enough implementations to be read: the ends of each mode, and the SNNs near the floor."""
     best, snn = say.winner(decision), say.best_snn(decision)
     items = decision.implementations
-    snns = [item for item in items if item.mode == "snn"]
-    at = snns.index(snn) if snn is not None else 0
-    kept = {item.name for item in snns[max(0, at - 2) : at + 2]}
+    kept = set()
+    for first in (True, False):
+        snns = [item for item in items if item.mode == "snn" and first_spikes(item) == first]
+        at = next((n for n, one in enumerate(snns) if say.meets_floor(one, decision)), 0)
+        kept |= {item.name for item in snns[max(0, at - 1) : at + 2]}
     for mode in ("ann", "qnn", "hybrid", "delta"):
         kept |= {item.name for item in items if item.mode == mode and item.energy_J}
         rest = [item.name for item in items if item.mode == mode][1:]
@@ -115,6 +118,8 @@ def verdict_page(decision: Decision) -> str:
         )
     shown = say.best_snn(decision)
     rival = f"T={shown.timesteps}" if shown is not None and shown.timesteps else "as run"
+    if shown is not None and first_spikes(shown):
+        rival += ", first spikes"
     n_samples = decision.data.get("n_samples")
     line = f"Fashion-MNIST CNN, {n_samples} test images; {decision.technology.get('title')}"
     merit = say.merit_name(decision)
