@@ -57,7 +57,7 @@ document.querySelectorAll("script[data-figure]").forEach(function (block) {
 
 def chosen(decision: Decision) -> Decision:
     """Few enough implementations to be read: the ends of each mode, and the SNNs near the floor."""
-    best, snn = say.winner(decision), say.best_snn(decision)
+    best = say.winner(decision)
     items = decision.implementations
     kept = set()
     for first in (True, False):
@@ -67,7 +67,8 @@ def chosen(decision: Decision) -> Decision:
     for mode in ("ann", "qnn", "hybrid", "delta"):
         kept |= {item.name for item in items if item.mode == mode and item.energy_J}
         rest = [item.name for item in items if item.mode == mode][1:]
-        kept -= {name for name in rest if best is None or name != best.name}
+        shown = {item.name for item in (best, say.reference(decision)) if item is not None}
+        kept -= set(rest) - shown
     return replace(decision, implementations=tuple(i for i in items if i.name in kept))
 
 
