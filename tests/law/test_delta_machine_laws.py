@@ -494,3 +494,16 @@ def test_a_share_of_zeros_that_leaves_no_weight_is_out_of_range() -> None:
     some = simulate(Workload(large, activity(large, 0.5)), chip)
     assert sum(layer.operations for layer in some.layers) > 0
     assert not some.out_of_range
+
+
+def test_a_slow_clock_leaves_the_port_to_set_the_time() -> None:
+    """At 1 kHz a burst is asked for every 256 refreshes; these are not simulated one by one."""
+    of, read = network("gru", 40, 256), read_chip(load_architecture("edgedrnn"))
+    (stage,) = stages_of(of, read)
+    columns, read = columns_of(stage, read), replace(read, clock=1e3)
+    found = fetch_of(stage, columns, np.ones((2, stage.n_columns), bool), read, 0)
+    assert found is not None
+    assert found.commands is not None
+    assert found.service == found.column_bytes // 8
+    assert found.commands.activates == found.commands.reads == found.piece * 48
+    assert found.commands.refreshes <= 8 * found.commands.reads

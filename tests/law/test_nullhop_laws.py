@@ -16,10 +16,10 @@ from tospike.architecture import Architecture, load_architecture
 from tospike.constant import Constant
 from tospike.errors import DataError
 from tospike.machines import MachineRun, Workload, simulate
+from tospike.machines.dram.streams import bandwidth, commands
 from tospike.machines.nullhop import decode, decode_rows, encode, encode_rows, kernels
 from tospike.machines.nullhop import reference as slow
 from tospike.machines.nullhop.codec import encoded_bits
-from tospike.machines.dram.streams import bandwidth, commands
 from tospike.network import Layer, Network
 from tospike.network.network import INPUT, Edge, Origin
 

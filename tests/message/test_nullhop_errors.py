@@ -191,3 +191,10 @@ def test_zeros_that_the_machine_handles_otherwise(handling: dict[str, ZeroHandli
     chip = replace(load_architecture("nullhop"), zero_handling=handling)
     with pytest.raises(TechnologyError, match="skips zero activations"):
         simulate(work(conv("a")), chip)
+
+
+def test_another_word_width_is_refused(tmp_path: Path) -> None:
+    """The format is of 16-bit words; a file that says 8 would be computed with 16."""
+    path = written(tmp_path, ("bits: 16", "bits: 8"))
+    with pytest.raises(TechnologyError, match="'kernel_memory' has 8 bits"):
+        simulate(work(conv("a")), path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -29,6 +30,7 @@ from tospike.machines.row_stationary.benchmarks import (
 )
 from tospike.machines.row_stationary.shape import shapes
 from tospike.network import Layer, Network
+from tospike.network.importers import load
 from tospike.network.network import Origin
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=40)
@@ -475,3 +477,12 @@ def test_a_chip_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     path.write_text(text.replace('simd: {value: "2"', 'simd: {value: "0.5"'))
     with pytest.raises(RangeError, match=r"simd is 0\.5"):
         simulate(assumed(0.5), load_architecture(path))
+
+
+def test_an_output_that_sees_nothing_but_padding() -> None:
+    """A 1 x 1 kernel with padding 3 and a stride beyond the map: the window lies outside."""
+    net = load(torch.nn.Conv2d(3, 4, 1, padding=3, stride=100), torch.zeros(1, 3, 5, 5))
+    (layer,) = net.synaptic_layers
+    found = simulate(Workload(net, None, {layer.name: np.ones((1, 3, 5, 5))}), "eyeriss_v2")
+    assert found.layers[0].operations == 0
+    assert found.macs == 12

@@ -9,6 +9,7 @@ import numpy as np
 
 from tospike.machines.delta_rnn.record import Bools, Chip, Columns, Fetch, Ints, Port, Stage
 from tospike.machines.dram import simulate
+from tospike.machines.dram.streams import PAUSE
 from tospike.technology.dram import DramCommands
 
 #: columns that go through the DRAM command by command; the others take as long on average
@@ -46,7 +47,9 @@ def fetch_of(
     bursts = np.arange(per_column, dtype=np.int64) * system.burst_bytes
     addresses = (start + order[:, None] * size + bursts).reshape(-1)
     ratio = system.device.clock / chip.clock  # DRAM clocks per clock
-    paced = np.arange(addresses.size) * (system.burst_bytes / port.bytes_per_cycle * ratio)
+    pace = system.burst_bytes / port.bytes_per_cycle * ratio
+    # at longer pauses every burst opens its row anew, and the port alone sets the time
+    paced = np.arange(addresses.size) * min(pace, float(PAUSE * system.device.timings.tREFI))
     run = simulate(system, addresses, arrivals=paced.astype(np.int64))
     first = int(run.finish[0])
     service = beats

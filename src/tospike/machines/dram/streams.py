@@ -19,7 +19,7 @@ from tospike.technology.dram import DramCommands
 #: bursts that are simulated; longer streams are scaled from them
 PIECE = 32768
 #: refresh intervals between two bursts; longer pauses are scaled from these
-_PAUSE = 8
+PAUSE = 8
 #: steps in which the share of writes is rounded for the bandwidth
 _SHARES = 64
 Ints = NDArray[np.int64]
@@ -52,7 +52,7 @@ def commands(
 
     Idle time counts too: standby and refresh go on. None for a layer without time. A row that is
     left open is closed by the next refresh, so bursts that are further apart than
-    ``_PAUSE`` refresh intervals are simulated at this distance.
+    ``PAUSE`` refresh intervals are simulated at this distance.
     ``piece`` : bursts simulated.
     """
     bursts = int(-(-(read + written) // system.burst_bytes))
@@ -61,7 +61,7 @@ def commands(
         return None
     n = min(bursts, piece)
     addresses, kinds = streams(system, n, written / (read + written), dma_bytes)
-    pace = min(clocks / bursts, float(_PAUSE * system.device.timings.tREFI))
+    pace = min(clocks / bursts, float(PAUSE * system.device.timings.tREFI))
     arrivals = np.floor(np.arange(n) * pace).astype(np.int64)
     run = simulate(system, addresses, writes=kinds, arrivals=arrivals)
     found = _scaled(run, bursts / n, max(clocks, run.cycles * bursts / n))

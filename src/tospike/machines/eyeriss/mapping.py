@@ -9,8 +9,9 @@ in the buffer while all channels pass.
 The rule that chooses, written down here because the paper gives only the results for AlexNet:
 
 1. output rows of more than ``row_outputs_max`` values are cut into the fewest equal parts;
-2. n is 1, or all images that run at once where maps are not strip mined; m divides M (or
-   M padded to a multiple of 4 or 16) and p t divides m; q r need not divide C; r > 1 only for sets that are not folded, up to ``r_max``;
+2. n is 1, or all images that run at once where maps are not strip mined; m divides M (or M padded
+   to a multiple of 4 or 16) and p t divides m; q r need not divide C; r > 1 only for sets that are
+   not folded, up to ``r_max``;
 3. psums (n m e F), a strip of the input of one pass (n q r rows) and a reserve fit the buffer; the
    filters of one pass fit the filter buffer; p q S, q S and p fit the scratchpads;
 4. of these, mappings with at most ``dram_slack`` times the least DRAM traffic of any, with input

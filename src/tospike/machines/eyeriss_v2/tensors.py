@@ -133,7 +133,7 @@ def _iacts(trace: NDArray[np.generic], layer: Layer, shape: Shape, batch: int) -
     rows, columns = shape.in_rows, shape.in_columns
     padded = np.zeros((*maps.shape[:2], rows, columns), dtype=np.bool_)
     top, left = padding[0], padding[1]
-    part = maps[:, :, : rows - top, : columns - left]
+    part = maps[:, :, : max(0, rows - top), : max(0, columns - left)]
     padded[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
     split = padded.reshape(batch, shape.groups, shape.channels, rows, columns)
     return np.ascontiguousarray(split.transpose(1, 0, 2, 3, 4))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tospike.architecture import Architecture, MemoryLevel
 from tospike.errors import TechnologyError
 from tospike.machines.dram import DramSystem
+from tospike.machines.nullhop.codec import GROUP
 from tospike.technology.dram import load_device
 
 #: parameter -> (smallest, largest) whole number
@@ -131,6 +132,11 @@ def _level(architecture: Architecture, component: str, reasons: list[str]) -> Me
     level = found[0]
     if component != "dram" and (level.capacity is None or _words(level) < 1):
         reasons.append(f"level {level.name!r} needs a capacity of at least 2 byte")
+    if component != "dram" and level.bits != GROUP:
+        reasons.append(
+            f"level {level.name!r} has {level.bits} bits; values, weights and the words of the "
+            f"format have {GROUP} on this machine"
+        )
     return level
 
 
