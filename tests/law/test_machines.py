@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 
 from tospike.actions import DATATYPES, Entry
 from tospike.architecture import Architecture, architectures, load_architecture
-from tospike.errors import TospikeError
+from tospike.errors import OptionError, TospikeError
 from tospike.machines import MACHINES, MachineRun, Workload, price_run, simulate
 from tospike.machines.workload import activity_of
 from tospike.network import Network
@@ -285,3 +286,16 @@ def test_missing_activity_is_refused_with_the_layer(name: str) -> None:
     with pytest.raises(TospikeError) as error:
         simulate(Workload(net), name)
     assert net.synaptic_layers[0].name in str(error.value)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.5, True])
+def test_a_batch_is_a_whole_number_from_1(batch: object) -> None:
+    work = replace(workload(KIND["nullhop"], 0.6), batch=batch)
+    with pytest.raises(OptionError, match="a whole number from 1"):
+        simulate(work, "eyeriss_v1")
+
+
+def test_traces_are_arrays() -> None:
+    work = replace(workload(KIND["nullhop"], 0.6), traces={"features.0": [[1.0]]})
+    with pytest.raises(OptionError, match=r"'features\.0' is a list"):
+        simulate(work, "nullhop")

@@ -50,6 +50,17 @@ def test_a_whole_file(tmp_path: Path) -> None:
         chip.level("gbl")
 
 
+def test_memories_hold_something_and_have_names_of_their_own(tmp_path: Path) -> None:
+    level = CHIP.partition("levels:\n")[2].partition("parameters:")[0]
+    twice = CHIP.replace(level, level + level).replace("100 KiB", "0 B", 1)
+    with pytest.raises(TechnologyError) as error:
+        load_architecture(written(tmp_path, twice))
+    assert sorted(error.value.reasons) == [
+        "levels.0.capacity is '0 B'; more than 0 is needed",
+        "levels: 2 are called 'glb'",
+    ]
+
+
 def test_every_fault_of_the_values_at_once(tmp_path: Path) -> None:
     text = CHIP.replace("200 MHz", "200 pJ", 1).replace('"24", l', '"many", l')
     text = text.replace('locator: "text", quoted: "100 kB"', 'locator: "x", quoted: "y", source: z')

@@ -72,6 +72,9 @@ class _Builder:
         if clock is not None and clock.value <= 0:
             self.reasons.append(f"clock is {model.clock.value!r}; more than 0 is needed")
         levels = [self.level(n) for n in range(len(model.levels))]
+        seen = [level.name for level in model.levels]
+        for name in dict.fromkeys(name for name in seen if seen.count(name) > 1):
+            self.reasons.append(f"levels: {seen.count(name)} are called {name!r}")
         parameters = {
             name: self.constant(f"parameters.{name}", entry, entry.dimension)
             for name, entry in model.parameters.items()
@@ -103,6 +106,10 @@ class _Builder:
         capacity = None
         if entry.capacity is not None:
             capacity = self.constant(f"levels.{number}.capacity", entry.capacity, "capacity")
+            if capacity is not None and not capacity.value > 0:
+                self.reasons.append(
+                    f"levels.{number}.capacity is {entry.capacity.value!r}; more than 0 is needed"
+                )
         return MemoryLevel(
             name=entry.name,
             component=entry.component,

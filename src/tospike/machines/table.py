@@ -7,8 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+import numpy as np
+
 from tospike.architecture import Architecture, load_architecture
-from tospike.errors import unknown_name
+from tospike.errors import OptionError, unknown_name
 from tospike.machines.record import MachineRun, Workload
 
 Progress = Callable[[int, int], None]
@@ -41,9 +43,11 @@ def simulate(
     """Run a workload on an architecture: a record, a packaged name, or a YAML file of one's own.
 
     ``progress`` is called with (layers done, layers in all). Raises :class:`UnknownNameError` for
-    an unknown architecture or machine, and what the simulator refuses: layers that it cannot map,
+    an unknown architecture or machine, :class:`OptionError` for a batch that is no whole number
+    from 1 or traces that are no arrays, and what the simulator refuses: layers that it cannot map,
     and missing activity, with all reasons at once.
     """
+    _check(workload)
     where = (
         architecture if isinstance(architecture, Architecture) else load_architecture(architecture)
     )
@@ -53,3 +57,18 @@ def simulate(
         )
     simulator = cast("_Simulator", import_module(MACHINES[where.machine]))
     return simulator.simulate(workload, where, progress=progress)
+
+
+def _check(workload: Workload) -> None:
+    """Of what every simulator relies on."""
+    reasons = []
+    batch = workload.batch
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        reasons.append(f"batch is {batch!r}; a whole number from 1 is needed")
+    for name, trace in workload.traces.items():
+        if not isinstance(trace, np.ndarray):
+            reasons.append(f"the trace of {name!r} is a {type(trace).__name__}, no NumPy array")
+    if reasons:
+        raise OptionError(
+            "simulate a workload", fix="make it with tospike.workload", reasons=reasons
+        )
