@@ -337,8 +337,9 @@ HOW = """\
 - Energies are modelled: the actions that a published model counts, at the prices of its own paper.
   Every SNN stands beside the 8-bit network with the zeros that it showed. In the models of
   Dampfhoffer 2022 IF neurons are replaced by those that the network has: LIF where a leak was
-  trained, continuous synapses for time-to-first-spike coding. A model that prints prices for one
-  width prices fewer bits as that width. Borders between modes and the bias currents of converted
+  trained, continuous synapses for time-to-first-spike coding (the T steps in which its neurons may
+  fire are counted by no published model; `tospike analyze` charges them). A model that prints
+  prices for one width prices fewer bits as that width. Borders between modes and the bias currents of converted
   neurons are left out, as the papers do; `tospike analyze` counts them.
 - Hybrids: the cheapest partitions that `tospike.decide` finds at T = 4 on 1000 test images, run on
   all.
