@@ -339,8 +339,8 @@ HOW = """\
   Dampfhoffer 2022 IF neurons are replaced by those that the network has: LIF where a leak was
   trained, continuous synapses for time-to-first-spike coding (the T steps in which its neurons may
   fire are counted by no published model; `tospike analyze` charges them). A model that prints
-  prices for one width prices fewer bits as that width. Borders between modes and the bias currents of converted
-  neurons are left out, as the papers do; `tospike analyze` counts them.
+  prices for one width prices fewer bits as that width. Borders between modes and the bias
+  currents of converted neurons are left out, as the papers do; `tospike analyze` counts them.
 - Hybrids: the cheapest partitions that `tospike.decide` finds at T = 4 on 1000 test images, run on
   all.
 - HAPT and spoken digits: data, splits and augmentation of `validation/delta_tasks.py`. The SNN has

@@ -13,6 +13,8 @@ from tospike.machines.dram import controller as c
 from tospike.machines.dram.record import MAPPINGS, PAGES, DramRun, DramSystem
 
 Ints = NDArray[np.int64]
+#: rank, bank, row and kind of requests
+Requests = tuple[Ints, Ints, Ints, Ints]
 
 
 def simulate(
@@ -48,7 +50,7 @@ def simulate(
     for k in range(system.channels):
         mine = slice(None) if system.channels == 1 else np.flatnonzero(channel == k)
         done = np.zeros(rank[mine].size, np.int64)
-        requests = np.column_stack([rank[mine], bank[mine], row[mine], write[mine]])
+        requests = (rank[mine], bank[mine], row[mine], write[mine])
         result, lines = _serve(system, t, requests, arrival[mine], done, log)
         finish[mine] = done
         cycles = max(cycles, int(result[c.CYCLES]))
@@ -79,26 +81,34 @@ def decode(system: DramSystem, address: Ints) -> tuple[Ints, Ints, Ints, Ints]:
     device = system.device
     columns = device.columns // device.burst_length
     burst = address // system.burst_bytes
-    burst, channel = np.divmod(burst, system.channels)
+    burst, channel = _split(burst, system.channels)
     places = system.ranks * device.banks
     if system.mapping == "row_bank_column_group":
-        burst, group = np.divmod(burst, device.bank_groups)
+        burst, group = _split(burst, device.bank_groups)
         places //= device.bank_groups
         burst //= columns
-        row, place = np.divmod(burst, places)
-        rank, bank = np.divmod(place, device.banks // device.bank_groups)
+        row, place = _split(burst, places)
+        rank, bank = _split(place, device.banks // device.bank_groups)
         return channel, rank, bank + group * (device.banks // device.bank_groups), row
     if system.mapping == "row_bank_column":
         burst //= columns
-        row, place = np.divmod(burst, places)
+        row, place = _split(burst, places)
     elif system.mapping == "row_column_bank":
-        burst, place = np.divmod(burst, places)
+        burst, place = _split(burst, places)
         row = burst // columns
     else:
-        place, burst = np.divmod(burst, columns * device.rows)
+        place, burst = _split(burst, columns * device.rows)
         row = burst // columns
-    rank, bank = np.divmod(place, device.banks)
+    rank, bank = _split(place, device.banks)
     return channel, rank, bank, row
+
+
+def _split(number: Ints, divisor: int) -> tuple[Ints, Ints]:
+    """Quotient and remainder of numbers from 0 on; quicker than ``np.divmod``."""
+    if divisor == 1:
+        return number, np.zeros(np.shape(number), np.int64)
+    quotient = number // divisor
+    return quotient, number - quotient * divisor
 
 
 def stream(n_bytes: int, system: DramSystem, start: int = 0) -> Ints:
@@ -206,16 +216,16 @@ def _checked(
 
 
 def _serve(
-    system: DramSystem, t: Ints, requests: Ints, arrival: Ints, finish: Ints, log: bool
+    system: DramSystem, t: Ints, requests: Requests, arrival: Ints, finish: Ints, log: bool
 ) -> tuple[Ints, Ints]:
     """One channel; the log grows until it holds every command."""
     device = system.device
-    size = 3 * len(requests) + 64 if log else 0
+    size = 3 * arrival.size + 64 if log else 0
     while True:
         lines = np.zeros((size, 5), np.int64)
         result = c.serve(
             t, system.page == "closed", system.queue, system.ranks, device.banks,
-            device.bank_groups, requests, arrival, finish, lines,
+            device.bank_groups, *requests, arrival, finish, lines,
         )  # fmt: skip
         if not log or result[c.LOGGED] <= size:
             return result, lines[: min(size, result[c.LOGGED])]
