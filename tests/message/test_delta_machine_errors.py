@@ -160,8 +160,8 @@ def test_zeros_that_do_not_fit() -> None:
 
 def test_a_batch_of_nothing() -> None:
     of = gru()
-    assert "batch 0" in refused(
-        DataError, lambda: simulate(Workload(of, half(of), batch=0), edge())
+    assert "batch is 0" in refused(
+        OptionError, lambda: simulate(Workload(of, half(of), batch=0), edge())
     )
 
 

@@ -104,7 +104,7 @@ def test_statistics_that_do_not_fit(net: Network, changes, reason: str) -> None:
 
 @pytest.mark.parametrize("batch", [0, -1, True])
 def test_a_batch_below_one(net, traces, batch: int) -> None:
-    with pytest.raises(DataError, match="1 or more is needed"):
+    with pytest.raises(OptionError, match="a whole number from 1 is needed"):
         simulate(Workload(net, traces=traces, batch=batch), "event_core")
 
 

@@ -15,6 +15,7 @@ from tospike.architecture.load import _DATA
 from tospike.errors import (
     DataError,
     ModelError,
+    OptionError,
     RangeError,
     StatisticError,
     TechnologyError,
@@ -166,7 +167,7 @@ def test_zero_fractions_outside_of_their_range(zeros: float) -> None:
 def test_an_empty_batch(batch: int) -> None:
     net = network(convolution())
     profile = ActivityProfile.assumed(net, zero_fraction=0.5, origin="test")
-    with pytest.raises(RangeError, match="batch"):
+    with pytest.raises(OptionError, match="batch"):
         simulate(Workload(net, profile, batch=batch), "eyeriss_v1")
 
 
