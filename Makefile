@@ -60,7 +60,7 @@ validate-snn: $(VENV)/.demo-installed event-recordings validation/requirements-d
 	for step in fashion converted temporal events emulated; do \
 	  $(BIN)/python validation/snn_$$step.py || exit 1; done
 	$(BIN)/python validation/measure_snn.py
-	$(BIN)/tospike bench snn --network out/snn/qcfs.pt --network out/snn/direct-0.5.pt \
+	$(BIN)/tospike bench snn --network out/snn/qcfs.pt --network out/snn/direct-0.1.pt \
 	  --markdown docs/results/snn_bench.md --figure docs/results/snn_bench.svg
 
 # Published chips against their simulation, and one network each on all of them.
