@@ -466,3 +466,14 @@ def test_weights_beyond_the_filter_buffer_are_fetched_spike_by_spike() -> None:
     assert often.bytes["filter_buffer"].written == pytest.approx(spikes * 2 * 128)
     assert once.bytes["filter_buffer"].written == 256 * 200
     assert often.cycles > once.cycles
+
+
+@pytest.mark.parametrize("name", ["event_core", "seneca"])
+def test_the_bytes_of_a_core_are_those_that_are_priced(name: str) -> None:
+    """Weights, states, queued events and constant currents: every word of SRAM that is counted."""
+    net = small_chain()
+    run = simulate(Workload(net, traces=spikes_of(net, 0.3)), name)
+    for layer in run.layers:
+        words = [entry for entry in run.counts if entry.layer == layer.name]
+        priced = sum(float(e.count) * e.bits / 8 for e in words if e.component == "sram")
+        assert sum(traffic.total for traffic in layer.bytes.values()) == pytest.approx(priced)
